@@ -1,0 +1,1 @@
+"""Hear, think, speak, show: the engines behind the tutor. No Ray and no FastAPI in here."""

@@ -1,0 +1,163 @@
+"""What the engines exchange, and one small Protocol for each verb of a turn.
+
+Whole values go in, streams come out: a Serve handle streams results, not arguments, so the same
+Protocols fit an engine in this process and its remote twin behind a handle.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+FPS = 25
+"""Frames a second of every face. MuseTalk's audio window is only right at 25."""
+
+FRAME_S = 1 / FPS
+"""Seconds of one frame (40 ms)."""
+
+HEARING_RATE_HZ = 16_000
+"""Sample rate that every recogniser is given."""
+
+FRAME_SIZE_PX = 512
+"""Width and height of a face's frame."""
+
+Pcm = npt.NDArray[np.int16]
+Pixels = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Phoneme:
+    """One sound of the voice: an IPA-like symbol as the voice names it, and when it starts."""
+
+    symbol: str
+    at_s: float
+    """Seconds from the first sample of the `Audio` it belongs to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Audio:
+    """Mono sound."""
+
+    samples: Pcm
+    """int16, shape [n]."""
+    rate_hz: int
+    phonemes: tuple[Phoneme, ...] = ()
+    """In order of time; each lasts until the next, the last until the end of the samples.
+    Empty when the voice does not tell."""
+
+    @property
+    def seconds(self) -> float:
+        return len(self.samples) / self.rate_hz
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """What the learner said."""
+
+    text: str
+    """Empty when nothing was understood."""
+    language: str | None = None
+    """ISO 639-1, when the recogniser knows it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One entry of a conversation as a language model sees it."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """How a tutor sounds."""
+
+    name: str = ""
+    """Engine-specific variant, for example `f3` of espeak-ng; empty for the engine's own choice."""
+    rate: float = 1.0
+    """Factor on the engine's natural speed, 0.5 to 2."""
+    pitch: float = 1.0
+    """Factor on the voice's natural pitch, 0.5 to 2."""
+    language: str | None = None
+    """ISO 639-1 for every sentence; None: chosen sentence by sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cue:
+    """Which frames of a face to draw for a stretch of speech."""
+
+    avatar: str
+    """Name of the face."""
+    first_frame: int
+    """Index on the face's own endless cycle, so that the body goes on where it was."""
+    begin: int
+    """Sample of the speech at which the first frame starts; what lies before is context."""
+    frames: int
+    """How many frames to draw; what the speech holds beyond them is look-ahead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """The mouth region of consecutive frames: paste `pixels[i]` with its upper left corner at
+    (`x`, `y`) onto frame `first_frame + i`."""
+
+    first_frame: int
+    x: int
+    y: int
+    pixels: Pixels
+    """uint8 BGR, shape [frames, height, width, 3]."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineState:
+    """How an engine is, as `/health` tells it."""
+
+    engine: str
+    """Name of the engine that does the work now."""
+    state: Literal["ready", "degraded", "starting", "unavailable"]
+    reason: str = ""
+    """One sentence: why it is so."""
+    remedy: str = ""
+    """One sentence: what a person can do; empty when nothing needs doing."""
+
+
+class Asr(Protocol):
+    """Hear."""
+
+    async def transcribe(self, speech: Audio, language: str | None) -> Transcript:
+        """Turn 16 kHz speech into text; `language` is a hint. Raises `EngineError`."""
+        ...
+
+
+class Llm(Protocol):
+    """Think."""
+
+    def reply(self, messages: Sequence[Message]) -> AsyncIterator[str]:
+        """Stream the answer's text as it is written. Raises `EngineError`."""
+        ...
+
+
+class Tts(Protocol):
+    """Speak."""
+
+    def speak(self, sentence: str, voice: Voice) -> AsyncIterator[Audio]:
+        """Stream the voice of one sentence, all pieces at one sample rate. Raises `EngineError`."""
+        ...
+
+
+class Avatar(Protocol):
+    """Show."""
+
+    def animate(self, speech: Audio, cue: Cue) -> AsyncIterator[Patch]:
+        """Stream the mouth of `cue.frames` frames in order. Raises `EngineError`."""
+        ...
+
+
+class Backdrop(Protocol):
+    """The whole frames of a face, mouth closed, onto which patches are pasted."""
+
+    def frame(self, index: int) -> Pixels:
+        """Frame `index` of the endless idle cycle: uint8 BGR, shape [512, 512, 3], read-only."""
+        ...

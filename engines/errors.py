@@ -1,0 +1,46 @@
+"""What can go wrong in an engine.
+
+EngineError
+├── EngineUnavailable    the engine is missing, starting or gone; its remedy says what to do
+├── EngineTimeout        it did not answer in time
+├── UnusableSpeech       the recording cannot be understood as speech
+└── UnknownAvatar        no face of that name
+"""
+
+
+class EngineError(Exception):
+    """Any failure of an engine: a sentence a person can act on, and a stable `code`."""
+
+    code = "engine_failed"
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
+
+    def __reduce__(self) -> tuple[type["EngineError"], tuple[str]]:
+        # Errors cross process borders by pickle; without this a subclass's own state would be lost.
+        return type(self), (self.sentence,)
+
+
+class EngineUnavailable(EngineError):
+    """The engine is missing, still starting or has died."""
+
+    code = "engine_unavailable"
+
+
+class EngineTimeout(EngineError):
+    """The engine did not answer within its limit."""
+
+    code = "engine_timeout"
+
+
+class UnusableSpeech(EngineError):
+    """The recording holds nothing that can be recognised."""
+
+    code = "unusable_speech"
+
+
+class UnknownAvatar(EngineError):
+    """No face of that name is known."""
+
+    code = "unknown_avatar"
