@@ -1,0 +1,1 @@
+"""What crosses the network: typed events of the socket, models of the REST API. Pydantic only."""

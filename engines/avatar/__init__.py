@@ -1,0 +1,1 @@
+"""Show: the face that speaks, and the bodies of its engines."""

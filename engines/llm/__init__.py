@@ -1,0 +1,1 @@
+"""Think: language models, and the tutor that stands in when there is none."""

@@ -1,0 +1,1 @@
+"""Speak: one file for each voice engine."""

@@ -1,0 +1,1 @@
+"""The embedded face: drawn people whose lips follow the sounds of speech."""

@@ -1,0 +1,39 @@
+"""Show: the face's mouth as a Serve application."""
+
+from collections.abc import AsyncIterator
+from typing import Literal
+
+from ray.serve import Application
+
+from deployments.resources import Args, application
+from engines.avatar.viseme.engine import VisemeAvatar
+from engines.base import Audio, Avatar, Cue, EngineState, Patch
+from engines.stub import StubAvatar
+
+
+class AvatarArgs(Args):
+    engine: Literal["auto", "drawn", "stub"] = "auto"
+    """`auto`: the embedded drawn faces."""
+    stub: StubAvatar = StubAvatar()
+
+
+def choose(args: AvatarArgs) -> tuple[Avatar, EngineState]:
+    if args.engine == "stub":
+        return args.stub, EngineState("stub", "ready")
+    return VisemeAvatar(), EngineState("drawn", "ready", "The embedded drawn faces are shown.")
+
+
+class AvatarDeployment:
+    def __init__(self, args: AvatarArgs) -> None:
+        self._avatar, self._state = choose(args)
+
+    async def animate(self, speech: Audio, cue: Cue) -> AsyncIterator[Patch]:
+        async for patch in self._avatar.animate(speech, cue):
+            yield patch
+
+    async def state(self) -> EngineState:
+        return self._state
+
+
+def build(args: AvatarArgs) -> Application:
+    return application("Avatar", AvatarDeployment, args, gpu=args.gpu)

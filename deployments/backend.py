@@ -1,0 +1,109 @@
+"""A Serve application as seen from another one: found by name, waited for, and always let go.
+
+What a caller may rely on: a stream from a handle is cancelled when its consumer leaves (Serve does
+not do that by itself), a backend that is missing or restarting is waited for or named, and every
+failure is an `EngineError`.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncGenerator
+from typing import Any, NoReturn
+
+from ray import serve
+from ray.exceptions import RayError, RayTaskError
+from ray.serve.exceptions import RayServeException
+from ray.serve.handle import DeploymentHandle
+
+from engines.errors import EngineError, EngineUnavailable
+
+logger = logging.getLogger(__name__)
+
+WAIT_S = 20.0
+"""How long a learner's turn waits for a backend that is missing or restarting: Serve needs some
+five seconds to replace a dead replica, and a small model some more to load."""
+
+RETRY_INTERVAL_S = 0.25
+
+
+class Backend:
+    """One application, by its name; its handle is looked up when first needed."""
+
+    def __init__(self, application: str, wait_s: float = WAIT_S) -> None:
+        self.application = application
+        self._wait_s = wait_s
+        self._handle: DeploymentHandle[Any] | None = None
+
+    async def call(self, method: str, *args: object) -> Any:
+        """One answer. A replica that dies before it has answered is tried again."""
+        deadline_s = time.monotonic() + self._wait_s
+        while True:
+            handle = await self._found(deadline_s)
+            response = getattr(handle, method).remote(*args)
+            try:
+                return await response
+            except asyncio.CancelledError:
+                response.cancel()
+                raise
+            except Exception as error:
+                await self._wait_or_raise(error, deadline_s)
+
+    async def stream(self, method: str, *args: object) -> AsyncGenerator[Any, None]:
+        """The items of a stream. It is begun again only while nothing has come yet."""
+        deadline_s = time.monotonic() + self._wait_s
+        while True:
+            handle = await self._found(deadline_s)
+            items = getattr(handle.options(stream=True), method).remote(*args)
+            begun = False
+            try:
+                async for item in items:
+                    begun = True
+                    yield item
+                return
+            except Exception as error:
+                await self._wait_or_raise(error, 0.0 if begun else deadline_s)
+            finally:
+                items.cancel()
+
+    async def _found(self, deadline_s: float) -> DeploymentHandle[Any]:
+        while self._handle is None:
+            try:
+                # Asks the controller and blocks meanwhile.
+                self._handle = await asyncio.to_thread(serve.get_app_handle, self.application)
+            except RayServeException as missing:
+                await self._wait_or_raise(missing, deadline_s)
+        return self._handle
+
+    async def _wait_or_raise(self, error: Exception, deadline_s: float) -> None:
+        """Return when another try is worth it. Raises `EngineError`."""
+        if not is_absence(error):
+            _raise_engine_error(error, self.application)
+        if time.monotonic() > deadline_s:
+            raise EngineUnavailable(
+                f"The application {self.application!r} is not running. Look at `tutor status`, "
+                "and at configs/serve.yaml if it is not listed there."
+            ) from error
+        logger.info("Waiting for the application %r: %s", self.application, type(error).__name__)
+        await asyncio.sleep(RETRY_INTERVAL_S)
+
+
+def is_absence(error: BaseException) -> bool:
+    """Whether this failure means that the backend is not there (yet, or any more)."""
+    if isinstance(error, RayTaskError):
+        return False  # it is there, and has answered with its own failure
+    # RayServeException holds BackPressureError and DeploymentUnavailableError; RayError the death
+    # of an actor; ConnectionError comes from gRPC.
+    return isinstance(error, RayServeException | RayError | ConnectionError)
+
+
+def _raise_engine_error(error: Exception, application: str) -> NoReturn:
+    """Translate what came through a handle; the engine's own errors pass as they are."""
+    cause = error.cause if isinstance(error, RayTaskError) else error
+    if isinstance(cause, EngineError):
+        raise cause from error
+    logger.error("The application %r failed", application, exc_info=error)
+    raise EngineError(
+        f"The application {application!r} failed; its log (Ray dashboard, or `tutor status`) says "
+        "why. Try again."
+    ) from error

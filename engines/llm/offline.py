@@ -1,0 +1,50 @@
+"""The tutor without a language model: says so plainly, and how to connect one."""
+
+from collections.abc import AsyncIterator, Sequence
+
+from engines.base import Message
+from engines.language import language_of
+
+ENGLISH = (
+    "I heard you: “{question}” "
+    "I cannot answer yet, because no language model is connected to me. "
+    "{remedy} "
+    "Then ask me again, and I will gladly help you."
+)
+CHINESE = (
+    "我听到了：“{question}”"
+    "可是我还不能回答，因为没有连接语言模型。"
+    "{remedy}"
+    "然后请再问我一次，我很乐意帮助你。"
+)
+REMEDY_ENGLISH = "Start Ollama, and pull the model “{model}”."
+REMEDY_CHINESE = "请启动Ollama，并下载模型“{model}”。"
+REMEDY_DISABLED_ENGLISH = "Set ENABLE_LLM to true, and start the engine again."
+REMEDY_DISABLED_CHINESE = "请把ENABLE_LLM设为true，并重新启动引擎。"
+
+MAX_ECHO_CHARS = 120
+"""Longer questions are not repeated whole."""
+
+
+class OfflineLlm:
+    """Answers in the learner's language that it cannot think yet."""
+
+    def __init__(self, model: str, *, enabled: bool = True) -> None:
+        self._model = model
+        self._enabled = enabled
+
+    async def reply(self, messages: Sequence[Message]) -> AsyncIterator[str]:
+        question = next((m.content for m in reversed(messages) if m.role == "user"), "")
+        for word in self._answer(question).split(" "):
+            yield word + " "
+
+    def _answer(self, question: str) -> str:
+        short = question.strip()
+        if len(short) > MAX_ECHO_CHARS:
+            short = short[:MAX_ECHO_CHARS].rstrip() + "…"
+        name = self._model.partition(":")[0]
+        if language_of(question) == "zh":
+            remedy = REMEDY_CHINESE if self._enabled else REMEDY_DISABLED_CHINESE
+            return CHINESE.format(question=short, remedy=remedy.format(model=name))
+        remedy = REMEDY_ENGLISH if self._enabled else REMEDY_DISABLED_ENGLISH
+        return ENGLISH.format(question=short, remedy=remedy.format(model=name))

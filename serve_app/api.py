@@ -1,0 +1,311 @@
+"""The engine's REST and WebSocket routes as a FastAPI application, with no Ray in it.
+
+`create_api(settings, engines, tutors)` is the same under Serve, under plain uvicorn and in tests.
+"""
+
+import asyncio
+import hmac
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from importlib.metadata import version
+from typing import Annotated, cast
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request, Response, WebSocket
+from fastapi.responses import JSONResponse
+from sqlalchemy.exc import SQLAlchemyError
+
+from serve_app.complaint import STORAGE_SENTENCE, complaint
+from serve_app.connection import (
+    CLOSE_FORBIDDEN_ORIGIN,
+    CLOSE_NOT_FOUND,
+    CLOSE_UNAUTHORIZED,
+    Caller,
+    Connection,
+)
+from serve_app.errors import (
+    BadToken,
+    GatewayError,
+    SessionNotFound,
+    TooManyForStudent,
+    TooManySessions,
+)
+from serve_app.services import Engines, Services
+from serve_app.sessions import Limits, Session, Sessions
+from serve_app.settings import Settings, is_loopback
+from serve_app.store import open_database
+from serve_app.switchboard import Switchboard
+from serve_app.tutors import Tutors
+from wire.events import ErrorEvent
+from wire.rest import (
+    EngineHealth,
+    Health,
+    Id,
+    MessagePublic,
+    SessionCount,
+    SessionCreate,
+    SessionCreated,
+    SessionPublic,
+)
+
+logger = logging.getLogger(__name__)
+
+RETRY_AFTER_S = 10
+"""What a client is told to wait when all places are taken; sessions come and go in minutes."""
+
+STATUS_OF: dict[type[GatewayError], int] = {
+    SessionNotFound: 404,
+    BadToken: 401,
+    TooManySessions: 503,
+    TooManyForStudent: 429,
+}
+
+
+def services_of(connection: Request) -> Services:
+    return cast(Services, connection.app.state.services)
+
+
+ServicesDep = Annotated[Services, Depends(services_of)]
+
+
+def require_key(request: Request, services: ServicesDep) -> None:
+    """`Authorization: Bearer {ENGINE_API_KEY}`, when a key is set."""
+    key = services.settings.engine_api_key
+    if key is None:
+        return
+    scheme, _, given = request.headers.get("authorization", "").partition(" ")
+    right = hmac.compare_digest(given.encode(), key.get_secret_value().encode())
+    if scheme.lower() != "bearer" or not right:
+        raise HTTPException(
+            401,
+            "This engine wants its ENGINE_API_KEY: send `Authorization: Bearer …`.",
+            headers={"WWW-Authenticate": "Bearer"},
+        )
+
+
+management = APIRouter(dependencies=[Depends(require_key)], tags=["sessions"])
+public = APIRouter()
+sockets = APIRouter()
+
+
+@management.post("/sessions")
+async def create_session(wish: SessionCreate, services: ServicesDep) -> SessionCreated:
+    session, token = await services.sessions.create(wish.tutor_id, wish.student_id, wish.kb_id)
+    return SessionCreated(
+        session_id=session.id,
+        engine_url=services.settings.engine_url(session.id),
+        engine_token=token,
+    )
+
+
+@management.get("/sessions")
+async def list_sessions(
+    services: ServicesDep,
+    student_id: Annotated[Id | None, Query()] = None,
+    tutor_id: Annotated[Id | None, Query()] = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    after: Annotated[UUID | None, Query()] = None,
+) -> list[SessionPublic]:
+    page = await services.sessions.page(
+        student_id=student_id,
+        tutor_id=tutor_id,
+        limit=limit,
+        after=str(after) if after else None,
+    )
+    return [_public(session) for session in page]
+
+
+@management.get("/sessions/{session_id}")
+async def get_session(session_id: str, services: ServicesDep) -> SessionPublic:
+    return _public(await services.sessions.get(_known_form(session_id)))
+
+
+@management.delete("/sessions/{session_id}", status_code=204)
+async def delete_session(session_id: str, services: ServicesDep) -> Response:
+    await services.sessions.end(_known_form(session_id))
+    services.switchboard.look_now()
+    return Response(status_code=204)
+
+
+@management.get("/sessions/{session_id}/messages")
+async def list_messages(session_id: str, services: ServicesDep) -> list[MessagePublic]:
+    """The conversation, oldest first; also of a session that has ended."""
+    if not await services.sessions.exists(_known_form(session_id)):
+        raise SessionNotFound
+    return [
+        MessagePublic(
+            message_id=row.id,
+            role="user" if row.role == "user" else "assistant",
+            content=row.content,
+            interrupted=row.interrupted,
+            created_at=row.created_at,
+        )
+        for row in await services.sessions.messages(session_id)
+    ]
+
+
+@public.get("/health", tags=["health"])
+async def health(services: ServicesDep) -> Health:
+    states = await services.engines.states()
+    return Health(
+        version=version("virtual-tutor"),
+        engines={
+            stage: EngineHealth(
+                engine=state.engine, state=state.state, reason=state.reason, remedy=state.remedy
+            )
+            for stage, state in states.items()
+        },
+        sessions=SessionCount(
+            active=await services.sessions.count(), max=services.sessions.limits.sessions
+        ),
+    )
+
+
+@sockets.websocket("/ws/{connection_id}")
+@sockets.websocket("/ws/ws/{connection_id}")
+async def serve_socket(socket: WebSocket, connection_id: str) -> None:
+    services: Services = socket.app.state.services
+    token, subprotocol = _token(socket)
+    await socket.accept(subprotocol=subprotocol)
+    if not _origin_allowed(socket, services.settings):
+        await _refuse(socket, _ORIGIN_REFUSED, CLOSE_FORBIDDEN_ORIGIN)
+        return
+    try:
+        caller = await _caller(services.sessions, connection_id, token)
+    except SessionNotFound as unknown:
+        await _refuse(socket, complaint(unknown), CLOSE_NOT_FOUND)
+    except BadToken as bad:
+        await _refuse(socket, complaint(bad), CLOSE_UNAUTHORIZED)
+    else:
+        await Connection(services, socket, caller).run()
+
+
+async def _caller(sessions: Sessions, connection_id: str, token: str) -> Caller:
+    """Who may use this connection. Raises `SessionNotFound` or `BadToken`."""
+    user_id = connection_id.removeprefix("user_")
+    if user_id == connection_id:
+        session = await sessions.authenticate(_known_form(connection_id), token)
+        return Caller(session.student_id, session)
+    if not user_id.isascii() or not user_id.isdigit() or len(user_id) > 18:
+        raise BadToken
+    await sessions.authenticate_student(int(user_id), token)
+    return Caller(int(user_id), None)
+
+
+def _known_form(session_id: str) -> str:
+    """Sessions are UUIDs; whatever else is asked for is not one. Raises `SessionNotFound`."""
+    try:
+        return str(UUID(session_id))
+    except ValueError as malformed:
+        raise SessionNotFound from malformed
+
+
+def _token(socket: WebSocket) -> tuple[str, str | None]:
+    """The token and, when it came as a subprotocol, the subprotocol to confirm."""
+    offered = [item.strip() for item in socket.headers.get("sec-websocket-protocol", "").split(",")]
+    if len(offered) == 2 and offered[0] == "bearer":
+        return offered[1], "bearer"
+    scheme, _, given = socket.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return given, None
+    return socket.query_params.get("token", ""), None
+
+
+_ORIGIN_REFUSED = ErrorEvent(
+    code="origin_refused",
+    content="Pages of this origin may not connect. Add it to ALLOWED_ORIGINS.",
+)
+
+
+def _origin_allowed(socket: WebSocket, settings: Settings) -> bool:
+    """Only browsers send an Origin; theirs must be the engine's own host, or be listed."""
+    origin = socket.headers.get("origin")
+    if origin is None:
+        return True
+    listed = {item.strip().rstrip("/") for item in settings.allowed_origins.split(",")}
+    if "*" in listed or origin.rstrip("/") in listed:
+        return True
+    page = urlsplit(origin).hostname or ""
+    own = urlsplit(f"//{socket.headers.get('host', '')}").hostname
+    return page == own or (is_loopback(page) and is_loopback(settings.management_api_host))
+
+
+async def _refuse(socket: WebSocket, event: ErrorEvent, code: int) -> None:
+    await socket.send_text(event.to_json())
+    await socket.close(code)
+
+
+def _public(session: Session) -> SessionPublic:
+    return SessionPublic(
+        session_id=session.id,
+        tutor_id=session.tutor_id,
+        student_id=session.student_id,
+        kb_id=session.kb_id,
+        status="active",
+        created_at=session.created_at,
+        last_activity=session.last_activity,
+    )
+
+
+def create_api(settings: Settings, engines: Engines, tutors: Tutors) -> FastAPI:
+    """The gateway's application; its lifespan owns the database and the background tasks."""
+    api = FastAPI(
+        title="Virtual Tutor engine",
+        version=version("virtual-tutor"),
+        lifespan=_lifespan(settings, engines, tutors),
+    )
+    for prefix in ("/v1", "/mgmt/v1"):
+        api.include_router(management, prefix=prefix)
+        api.include_router(public, prefix=prefix)
+    api.include_router(public)
+    api.include_router(sockets)
+    api.add_exception_handler(GatewayError, _refusal)
+    api.add_exception_handler(SQLAlchemyError, _storage_failure)
+    api.add_exception_handler(Exception, _failure)
+    return api
+
+
+def _lifespan(
+    settings: Settings, engines: Engines, tutors: Tutors
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    limits = Limits(
+        settings.max_sessions, settings.max_sessions_per_student, settings.session_timeout_seconds
+    )
+
+    @asynccontextmanager
+    async def lifespan(api: FastAPI) -> AsyncIterator[None]:
+        async with open_database(settings.database) as database:
+            sessions = Sessions(database, limits)
+            switchboard = Switchboard(sessions)
+            api.state.services = Services(settings, sessions, engines, tutors, switchboard)
+            async with asyncio.TaskGroup() as tasks:
+                owned = [
+                    tasks.create_task(switchboard.watch(), name="watch"),
+                    tasks.create_task(switchboard.expire(), name="expire"),
+                ]
+                yield
+                for task in owned:
+                    task.cancel()
+
+    return lifespan
+
+
+async def _refusal(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, GatewayError)
+    status = STATUS_OF[type(error)]
+    headers = {"Retry-After": str(RETRY_AFTER_S)} if status in (429, 503) else None
+    return JSONResponse({"detail": error.sentence}, status, headers)
+
+
+async def _storage_failure(_request: Request, error: Exception) -> JSONResponse:
+    logger.error("The database failed", exc_info=error)
+    return JSONResponse(
+        {"detail": STORAGE_SENTENCE}, 503, headers={"Retry-After": str(RETRY_AFTER_S)}
+    )
+
+
+async def _failure(_request: Request, error: Exception) -> JSONResponse:
+    logger.error("A request failed", exc_info=error)
+    return JSONResponse({"detail": "Something went wrong inside; the engine's log says what."}, 500)

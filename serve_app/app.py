@@ -1,0 +1,80 @@
+"""The gateway application: `serve run configs/serve.yaml` begins here.
+
+    browser ── REST, WebSocket ──► Gateway ──handle──► asr      hear
+                                     │  ├────handle──► llm-…    think   one for each tutor model
+                                     │  ├────handle──► tts      speak
+                                     │  └────handle──► avatar   show
+                                     └── SQL: sessions, messages
+
+Every box is a Serve application of its own, found by name: changing one restarts none of the
+others, and the sockets live on. The gateway's replicas are fixed in number, because scaling them
+down would cut open sockets.
+"""
+
+from pathlib import Path
+
+from fastapi import FastAPI
+from pydantic import BaseModel, ConfigDict
+from ray import serve
+from ray.serve import Application
+
+from deployments.backend import Backend
+from deployments.graph import Graph
+from deployments.listening import listening
+from deployments.remote import RemoteAsr, RemoteAvatar, RemoteLlm, RemoteTts
+from deployments.resources import application
+from engines.avatar.viseme.portrait import FACES, portrait
+from serve_app.api import create_api
+from serve_app.services import Engines
+from serve_app.settings import read_settings
+from serve_app.tutors import DEFAULT_LLM_APP, Tutor, Tutors, read_tutors
+
+PROJECT = Path(__file__).resolve().parents[1]
+
+
+class AppArgs(BaseModel):
+    """Arguments of the gateway in serve.yaml."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    tutors: Path = Path("configs/tutors.yaml")
+    """Who the tutors are; a relative path starts at the project's folder."""
+
+
+@serve.ingress()
+class Gateway:
+    """REST, sockets and turns; holds no state that another replica would miss."""
+
+    def __init__(self, args: AppArgs) -> None:
+        address = listening()
+        self._settings = read_settings(listening_on=address)
+        self._tutors = read_tutors(PROJECT / args.tutors, self._settings)
+
+    def __serve_build_asgi_app__(self) -> FastAPI:
+        return create_api(self._settings, _engines(self._tutors), self._tutors)
+
+
+def _engines(tutors: Tutors) -> Engines:
+    """The verbs, each behind the handle of its application."""
+    asr, tts, avatar = Backend("asr"), Backend("tts"), Backend("avatar")
+    llms = {app: Backend(app) for app in sorted(tutors.llm_apps)}
+    remote_llms = {app: RemoteLlm(backend) for app, backend in llms.items()}
+    named = {"llm" if app == DEFAULT_LLM_APP else app: llm for app, llm in llms.items()}
+
+    def think(tutor: Tutor) -> RemoteLlm:
+        return remote_llms[tutor.llm_app]
+
+    return Engines(
+        hear=RemoteAsr(asr),
+        think=think,
+        speak=RemoteTts(tts),
+        show=RemoteAvatar(avatar),
+        backdrop=portrait,
+        faces=FACES,
+        states=Graph({"asr": asr, **named, "tts": tts, "avatar": avatar}).states,
+    )
+
+
+def build(args: AppArgs) -> Application:
+    # Wrong settings stop the deployment here, with a sentence, before a replica is tried.
+    read_tutors(PROJECT / args.tutors, read_settings(listening_on=listening()))
+    return application("Gateway", Gateway, args)

@@ -1,0 +1,239 @@
+"""One socket: reads, routes each message to its session's lane, answers, and ends cleanly.
+
+frame ─ parse ─┬─ text, audio, text_webrtc ─► lane of the session ─► turn ─┐
+               ├─ interrupt ────────────────► lane ────────────────────────┤
+               └─ hello, ping, webrtc_… ───────────────────────────────────┴─► outbox ─► socket
+"""
+
+import asyncio
+import logging
+import time
+from dataclasses import dataclass
+
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from serve_app.allowance import Allowance
+from serve_app.complaint import complaint
+from serve_app.errors import SessionNotFound
+from serve_app.lane import Lane
+from serve_app.outbox import Outbox, SlowReader
+from serve_app.services import Services
+from serve_app.sessions import Session
+from serve_app.switchboard import Line
+from wire.events import (
+    GRANTED_FEATURES,
+    AudioMessage,
+    BadMessage,
+    ClientEvent,
+    ErrorEvent,
+    HelloEvent,
+    HelloMessage,
+    InterruptMessage,
+    PingMessage,
+    PongEvent,
+    TextMessage,
+    TextWebRtcMessage,
+    WebRtcIceCandidate,
+    WebRtcOffer,
+    parse_client_event,
+)
+
+logger = logging.getLogger(__name__)
+
+CLOSE_UNAUTHORIZED = 4401
+CLOSE_FORBIDDEN_ORIGIN = 4403
+CLOSE_NOT_FOUND = 4404
+
+MESSAGES_A_SECOND = 100.0
+"""Fifty frames of live microphone a second, and as much again for all else."""
+
+MESSAGE_BURST = 300.0
+
+LARGE_FRAME_BYTES = 256 * 1024
+"""Reading a frame of this size takes about a millisecond; larger ones are read in a thread."""
+
+FAREWELL_LIMIT_S = 5.0
+"""How long a closing socket may take to receive what is still on its way."""
+
+
+SESSION_ENDED = ErrorEvent(
+    code="session_ended",
+    content="This session has been ended or has expired. Create a new one to go on.",
+)
+
+
+class Closed(Exception):
+    """The socket has ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who is on the socket: a student, and in session-based mode one session of theirs."""
+
+    student_id: int
+    session: Session | None
+
+
+class Connection:
+    """One socket from its acceptance to its end."""
+
+    def __init__(self, services: Services, socket: WebSocket, caller: Caller) -> None:
+        self._services = services
+        self._socket = socket
+        self._caller = caller
+        self._outbox = Outbox(socket.send_text)
+        self._lanes: dict[str, Lane] = {}
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._allowance = Allowance(MESSAGES_A_SECOND, MESSAGE_BURST, time.monotonic())
+        self._line = Line(caller.student_id, whole_student=caller.session is None)
+        self._tasks = asyncio.TaskGroup()
+
+    async def run(self) -> None:
+        """Serve the socket until either side ends it."""
+        with self._services.switchboard.connected(self._line):
+            try:
+                async with self._tasks:
+                    if self._caller.session is not None:
+                        self._open_lane(self._caller.session)
+                    self._tasks.create_task(self._outbox.run(), name="outbox")
+                    self._tasks.create_task(self._watch_ends(), name="ends")
+                    await self._read()
+            except* (Closed, WebSocketDisconnect):
+                pass
+            except* SlowReader:
+                logger.warning("A client that did not read was cut off")
+
+    async def _read(self) -> None:
+        while True:
+            received = await self._socket.receive()
+            if received["type"] == "websocket.disconnect":
+                raise Closed
+            frame = received.get("text")
+            try:
+                await self._handle(frame if frame is not None else received["bytes"])
+            except Exception as error:  # a bad message is answered, never fatal
+                await self._complain(error)
+
+    async def _complain(self, error: Exception) -> None:
+        event = complaint(error)
+        if self._caller.session is not None:
+            event = event.model_copy(update={"engine_session_id": None})
+        await self._outbox.put(event)
+
+    async def _handle(self, frame: str | bytes) -> None:
+        if not self._allowance.take(time.monotonic()):
+            raise BadMessage(
+                "too_many_messages",
+                f"More than {MESSAGES_A_SECOND:.0f} messages a second; this one was dropped.",
+            )
+        if len(frame) > LARGE_FRAME_BYTES:
+            event = await asyncio.to_thread(parse_client_event, frame)
+        else:
+            event = parse_client_event(frame)
+        await self._route(event)
+
+    async def _route(self, event: ClientEvent) -> None:
+        match event:
+            case TextMessage() | AudioMessage():
+                (await self._lane(event.engine_session_id)).ask(event)
+            case TextWebRtcMessage():
+                self._check_user(event.user_id, event.engine_session_id)
+                (await self._lane(event.engine_session_id)).ask(event)
+            case InterruptMessage():
+                await (await self._lane(event.engine_session_id)).interrupt()
+            case HelloMessage():
+                await self._greet(event)
+            case PingMessage():
+                await self._outbox.put(PongEvent())
+            case WebRtcOffer() | WebRtcIceCandidate():
+                self._check_user(event.user_id, event.engine_session_id)
+                raise BadMessage(
+                    "webrtc_unavailable",
+                    "This engine does not offer WebRTC; use `text` and `audio` on this socket.",
+                    event.engine_session_id,
+                )
+
+    def _check_user(self, user_id: int, engine_session_id: str | None) -> None:
+        if user_id != self._caller.student_id:
+            raise BadMessage(
+                "wrong_user", "The `user_id` is not the one of this connection.", engine_session_id
+            )
+
+    async def _greet(self, hello: HelloMessage) -> None:
+        granted = GRANTED_FEATURES & set(hello.features)
+        self._outbox.features = frozenset(granted)
+        self._outbox.audio_format = hello.audio_format
+        states = await self._services.engines.states()
+        await self._outbox.put(
+            HelloEvent(
+                session_id=self._caller.session.id if self._caller.session else None,
+                features=sorted(granted),
+                engines={stage: state.engine for stage, state in states.items()},
+            )
+        )
+
+    async def _lane(self, engine_session_id: str | None) -> Lane:
+        """The lane a message belongs to. Raises `BadMessage`."""
+        mine = self._caller.session
+        if mine is not None:
+            if engine_session_id not in (None, mine.id):
+                raise _not_yours(engine_session_id)
+            return self._lanes[mine.id]
+        if engine_session_id is None:
+            raise BadMessage(
+                "missing_engine_session_id",
+                "On this connection each message names its session in `engine_session_id`.",
+            )
+        if (lane := self._lanes.get(engine_session_id)) is not None:
+            return lane
+        return self._open_lane(await self._session_of_caller(engine_session_id))
+
+    async def _session_of_caller(self, engine_session_id: str) -> Session:
+        try:
+            session = await self._services.sessions.get(engine_session_id)
+        except SessionNotFound as unknown:
+            raise _not_yours(engine_session_id) from unknown
+        if session.student_id != self._caller.student_id:
+            raise _not_yours(engine_session_id)
+        return session
+
+    def _open_lane(self, session: Session) -> Lane:
+        lane = Lane(
+            self._services, session, self._outbox, name_session=self._caller.session is None
+        )
+        self._lanes[session.id] = lane
+        self._running[session.id] = self._tasks.create_task(lane.run(), name="lane")
+        self._line.session_ids.add(session.id)
+        return lane
+
+    async def _watch_ends(self) -> None:
+        """Tell the client of sessions that have ended, and hang up after the last."""
+        while (session_id := await self._line.ended.get()) is not None:
+            self._lanes.pop(session_id)
+            self._running.pop(session_id).cancel()
+            event = SESSION_ENDED
+            if self._caller.session is None:
+                event = event.model_copy(update={"engine_session_id": session_id})
+            await self._outbox.put(event)
+            if self._caller.session is not None:
+                break
+        await self._hang_up()
+
+    async def _hang_up(self) -> None:
+        """End the socket from this side. Raises `Closed`."""
+        try:
+            async with asyncio.timeout(FAREWELL_LIMIT_S):
+                await self._outbox.flushed()
+        except TimeoutError:
+            logger.warning("A client did not take what was left before its socket closed")
+        await self._socket.close(CLOSE_NOT_FOUND)
+        raise Closed
+
+
+def _not_yours(engine_session_id: str | None) -> BadMessage:
+    # One answer for unknown and for another's, so that nobody can ask which sessions exist.
+    return BadMessage(
+        "session_not_found",
+        "This `engine_session_id` is not a live session of yours. Create one first.",
+        engine_session_id,
+    )

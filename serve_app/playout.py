@@ -1,0 +1,57 @@
+"""How much of an answer the learner has heard: pure, counts seconds of sound.
+
+Over the socket the voice leaves faster than it is played, so what was heard follows from the time
+since the first piece left.
+"""
+
+import re
+
+_WORDS = re.compile(r"[一-鿿぀-ヿ]|[^\s一-鿿぀-ヿ]+\s*|\s+")
+
+
+class Playout:
+    """The spoken sentences of one turn, and the moment the first sound left."""
+
+    def __init__(self) -> None:
+        self._sentences: list[tuple[str, float]] = []
+        self.started_s: float | None = None
+
+    def begin(self, sentence: str) -> None:
+        """The next sounds belong to this sentence, as it stands in the answer."""
+        self._sentences.append((sentence, 0.0))
+
+    def sent(self, seconds: float, now_s: float) -> None:
+        """A piece of the current sentence has left."""
+        if self.started_s is None:
+            self.started_s = now_s
+        sentence, already = self._sentences[-1]
+        self._sentences[-1] = (sentence, already + seconds)
+
+    def restart(self, now_s: float) -> None:
+        """The client had nothing until now, and gets everything at once."""
+        if self.started_s is not None:
+            self.started_s = now_s
+
+    @property
+    def seconds(self) -> float:
+        """Length of all that has left."""
+        return sum(seconds for _, seconds in self._sentences)
+
+    def is_playing(self, now_s: float) -> bool:
+        return self.started_s is not None and now_s - self.started_s < self.seconds
+
+    def heard(self, now_s: float) -> str:
+        """The part of the answer that has been played by `now_s`; in the sentence that is being
+        played, as many words as its share of time."""
+        if self.started_s is None:
+            return ""
+        left = now_s - self.started_s
+        text = ""
+        for sentence, seconds in self._sentences:
+            if left >= seconds:
+                text += sentence
+            elif left > 0:
+                words = _WORDS.findall(sentence)
+                text += "".join(words[: int(len(words) * left / seconds)])
+            left -= seconds
+        return text.strip()

@@ -1,0 +1,37 @@
+"""All that the gateway's routes and sockets stand on, made once per replica."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from engines.base import Asr, Avatar, Backdrop, EngineState, Llm, Tts
+from serve_app.sessions import Sessions
+from serve_app.settings import Settings
+from serve_app.switchboard import Switchboard
+from serve_app.turn import Verbs
+from serve_app.tutors import Tutor, Tutors
+
+
+@dataclass(frozen=True, slots=True)
+class Engines:
+    """The verbs as the gateway was given them, and how they are."""
+
+    hear: Asr
+    think: Callable[[Tutor], Llm]
+    speak: Tts
+    show: Avatar
+    backdrop: Callable[[str], Backdrop]
+    faces: tuple[str, ...]
+    states: Callable[[], Awaitable[dict[str, EngineState]]]
+    """Name of the stage, or of the application for a language model → its state."""
+
+    def for_tutor(self, tutor: Tutor) -> Verbs:
+        return Verbs(self.hear, self.think(tutor), self.speak, self.show, self.backdrop)
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    settings: Settings
+    sessions: Sessions
+    engines: Engines
+    tutors: Tutors
+    switchboard: Switchboard

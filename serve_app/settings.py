@@ -1,0 +1,138 @@
+"""The engine's settings: environment or `.env`, typed, read once, refused when wrong."""
+
+import os
+import re
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from dotenv import dotenv_values
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+
+from deployments.settings import EngineSettings, SettingsError, sentences
+
+TUTOR_MODEL_VARIABLE = re.compile(r"^TUTOR_(\d+)_LLM_MODEL$", re.IGNORECASE)
+
+
+def default_home() -> Path:
+    base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(base) / "virtual-tutor"
+
+
+class Settings(EngineSettings):
+    """Everything the gateway can be told from outside."""
+
+    management_api_host: str = "127.0.0.1"
+    """Address the engine listens on."""
+    management_api_port: int = Field(default=9000, ge=1, le=65535)
+    websocket_url: str = ""
+    """What a browser reaches; empty: `ws://` with host and port above."""
+    websocket_host: str = "127.0.0.1"
+    """Accepted for older `.env` files; unused: there is one port."""
+    websocket_port: int = Field(default=9001, ge=1, le=65535)
+    """Accepted for older `.env` files; unused: there is one port."""
+    cuda_visible_devices: str | None = None
+
+    max_sessions: int = Field(default=10, ge=1, le=100_000)
+    max_sessions_per_student: int = Field(default=5, ge=1, le=100_000)
+    session_timeout_seconds: int = Field(default=3600, ge=1)
+    database_url: str = ""
+    """Empty: SQLite in `tutor_home`. PostgreSQL: `postgresql://user:password@host/name`."""
+
+    engine_api_key: SecretStr | None = None
+    allow_anonymous_management: bool = False
+    allowed_origins: str = ""
+    """Comma-separated origins of web pages that may connect, `*` for any. Pages on the engine's own
+    host, and on loopback when the engine is on loopback, always may."""
+
+    tutor_home: Path = Field(default_factory=default_home)
+    """Where the database, the log and the PID file live."""
+    tutor_llm_models: dict[int, str] = {}
+    """From `TUTOR_{tutor_id}_LLM_MODEL`."""
+
+    @field_validator("websocket_url")
+    @classmethod
+    def _socket_url(cls, url: str) -> str:
+        if url and (urlsplit(url).scheme not in ("ws", "wss") or not urlsplit(url).hostname):
+            raise ValueError("must look like ws://host:port or wss://host")
+        return url.rstrip("/")
+
+    @field_validator("database_url")
+    @classmethod
+    def _async_driver(cls, url: str) -> str:
+        """Plain URLs, as every document shows them, get the asynchronous driver."""
+        plain = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
+        plain["postgres"] = plain["postgresql"]
+        scheme, colon, rest = url.partition("://")
+        if url and (not colon or scheme not in {*plain, *plain.values()}):
+            raise ValueError("must start with sqlite:/// or postgresql://")
+        return f"{plain.get(scheme, scheme)}{colon}{rest}"
+
+    @model_validator(mode="after")
+    def _guarded(self) -> "Settings":
+        if (
+            not is_loopback(self.management_api_host)
+            and self.engine_api_key is None
+            and not self.allow_anonymous_management
+        ):
+            raise ValueError(
+                f"MANAGEMENT_API_HOST is {self.management_api_host}, which others can reach, and "
+                "ENGINE_API_KEY is not set. Set a key, listen on 127.0.0.1, or allow anyone with "
+                "ALLOW_ANONYMOUS_MANAGEMENT=true."
+            )
+        return self
+
+    @property
+    def database(self) -> str:
+        """The SQLAlchemy URL in force."""
+        return self.database_url or f"sqlite+aiosqlite:///{self.tutor_home / 'engine.db'}"
+
+    def llm_model(self, tutor_id: int) -> str:
+        return self.tutor_llm_models.get(tutor_id, self.default_llm_model)
+
+    def engine_url(self, session_id: str) -> str:
+        """Where a browser opens the socket of a session."""
+        base = self.websocket_url or f"ws://{self._browser_host()}:{self.management_api_port}"
+        # Behind nginx the documents configure wss://host/ws; the prefix must not double.
+        while base.endswith("/ws"):
+            base = base.removesuffix("/ws")
+        return f"{base}/ws/ws/{session_id}"
+
+    def _browser_host(self) -> str:
+        host = self.management_api_host
+        if host in ("0.0.0.0", "::"):
+            return "localhost"
+        return f"[{host}]" if ":" in host else host
+
+
+def is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def read_settings(listening_on: tuple[str, int] | None = None) -> Settings:
+    """Read the environment and `.env`; `listening_on` is the address in force, where it is known.
+
+    Raises `SettingsError` naming every wrong setting.
+    """
+    named: dict[str, Any] = {"tutor_llm_models": _tutor_models()}
+    if listening_on is not None:
+        named["management_api_host"], named["management_api_port"] = listening_on
+    try:
+        return Settings(**named)
+    except ValidationError as invalid:
+        raise SettingsError(sentences(invalid)) from invalid
+
+
+def _tutor_models() -> dict[int, str]:
+    """`TUTOR_{tutor_id}_LLM_MODEL`, of the environment before `.env`."""
+    return {
+        int(match[1]): model
+        for name, model in {**dotenv_values(".env"), **os.environ}.items()
+        if model and (match := TUTOR_MODEL_VARIABLE.match(name))
+    }

@@ -1,0 +1,128 @@
+"""The tables behind sessions and conversations, and how their database is opened."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import BigInteger, DateTime, ForeignKey, Index, Integer, String, Text, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.engine.interfaces import Dialect
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import async_sessionmaker as transactions
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.types import TypeDecorator
+
+BUSY_TIMEOUT_MS = 10_000
+"""How long a writer waits for another replica's write lock. A write takes about a millisecond, so
+this is only reached when the disk hangs."""
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """Always UTC: SQLite forgets the zone, PostgreSQL answers in its own."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Table(DeclarativeBase):
+    pass
+
+
+class Admission(Table):
+    """One row that everyone who opens a session writes first: its lock makes counting and
+    inserting one step across replicas, on SQLite as on PostgreSQL."""
+
+    __tablename__ = "admission"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    granted: Mapped[int] = mapped_column(BigInteger, default=0)
+
+
+class SessionRow(Table):
+    __tablename__ = "sessions"
+    __table_args__ = (
+        Index("ix_sessions_live", "status", "last_activity"),
+        Index("ix_sessions_student", "student_id", "status"),
+    )
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    tutor_id: Mapped[int] = mapped_column(BigInteger)
+    student_id: Mapped[int] = mapped_column(BigInteger)
+    kb_id: Mapped[str | None] = mapped_column(String(128))
+    status: Mapped[str] = mapped_column(String(16))
+    """active, ended or expired"""
+    token_hash: Mapped[str] = mapped_column(String(64))
+    """SHA-256 in hex. A token has 256 random bits, so a slow hash would protect nothing more."""
+    created_at: Mapped[datetime] = mapped_column(UtcTime)
+    last_activity: Mapped[datetime] = mapped_column(UtcTime)
+
+
+class MessageRow(Table):
+    __tablename__ = "messages"
+    __table_args__ = (Index("ix_messages_session", "session_id", "id"),)
+    id: Mapped[int] = mapped_column(
+        BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True
+    )
+    session_id: Mapped[str] = mapped_column(ForeignKey("sessions.id"))
+    role: Mapped[str] = mapped_column(String(16))
+    content: Mapped[str] = mapped_column(Text)
+    interrupted: Mapped[bool] = mapped_column(default=False)
+    created_at: Mapped[datetime] = mapped_column(UtcTime)
+
+
+@asynccontextmanager
+async def open_database(url: str) -> AsyncIterator[AsyncEngine]:
+    """Connect, create what is missing, and close at the end."""
+    if make_url(url).get_backend_name() == "sqlite":
+        engine = _sqlite(url)
+    else:
+        engine = create_async_engine(url, pool_pre_ping=True, hide_parameters=True)
+    try:
+        await _create_tables(engine)
+        yield engine
+    finally:
+        await engine.dispose()
+
+
+def _sqlite(url: str) -> AsyncEngine:
+    database = make_url(url).database
+    if database and database != ":memory:":
+        Path(database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    engine = create_async_engine(
+        url, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000}, hide_parameters=True
+    )
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def use_wal(connection: Any, _record: Any) -> None:
+        # WAL lets replicas read while one writes; NORMAL syncs at checkpoints only, which a
+        # process crash survives (a power cut may lose the last moments, never the file).
+        cursor = connection.cursor()
+        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    return engine
+
+
+async def _create_tables(engine: AsyncEngine) -> None:
+    from sqlalchemy.exc import OperationalError, ProgrammingError
+
+    try:
+        async with engine.begin() as connection:
+            await connection.run_sync(Table.metadata.create_all)
+    except (OperationalError, ProgrammingError, IntegrityError):
+        # Another replica created them between our look and our try: then all are there now.
+        async with engine.begin() as connection:
+            await connection.run_sync(Table.metadata.create_all)
+    try:
+        async with transactions(engine).begin() as transaction:
+            if await transaction.get(Admission, 1) is None:
+                transaction.add(Admission(id=1, granted=0))
+    except IntegrityError:
+        return  # another replica was first

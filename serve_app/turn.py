@@ -1,0 +1,290 @@
+"""One answer, from what the learner said to what the tutor shows.
+
+    recording ─ hear ─┐
+    text ─────────────┴─ think ──tokens──► sentences ─► speak ──voice──► show ──mouths──► video
+                           │                              │                 │
+                           └ text_delta                   └ audio_delta     └ frames of the MP4
+
+The stages run at once, joined by bounded queues: the first sentence is spoken while the second is
+written, and frames are made while the voice is still coming. One TaskGroup owns them all, so that a
+turn is cancelled as a whole.
+"""
+
+import asyncio
+import base64
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from uuid import uuid4
+
+from engines.base import Asr, Audio, Avatar, Backdrop, Llm, Message, Patch, Tts
+from engines.errors import EngineError, EngineTimeout, UnusableSpeech
+from serve_app.framing import Framing, Stretch
+from serve_app.media import decode_recording
+from serve_app.patience import Patience, in_time
+from serve_app.playout import Playout
+from serve_app.recording import Mp4Recording, resampled
+from serve_app.sentences import SentenceCutter
+from serve_app.speakable import speakable
+from serve_app.tutors import Tutor
+from wire.events import (
+    AudioDeltaEvent,
+    ServerEvent,
+    StateEvent,
+    TextDeltaEvent,
+    TranscriptionEvent,
+    TurnMetricsEvent,
+)
+
+SENTENCES_AHEAD = 4
+"""Sentences written but not yet spoken; more would only be thrown away by an interruption."""
+
+PIECES_AHEAD = 32
+"""Pieces of voice (100–200 ms each) waiting for the face: some five seconds."""
+
+MAX_ANSWER_CHARS = 8_000
+"""A model that does not stop is stopped here, after about ten minutes of speech."""
+
+HEAR_LIMIT_S = 60.0
+"""A recogniser that needs longer than the longest recording lasts is taken for dead."""
+
+FIRST_TOKEN_LIMIT_S = 60.0
+"""A large model loading from disk may need this long before its first word."""
+
+TOKEN_GAP_LIMIT_S = 30.0
+"""Silence in the middle of an answer: the model is taken for dead."""
+
+VOICE_GAP_LIMIT_S = 20.0
+FACE_GAP_LIMIT_S = 20.0
+
+Emit = Callable[[ServerEvent], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Verbs:
+    """The four engines of a turn; local, stub or behind a handle, it cannot tell."""
+
+    hear: Asr
+    think: Llm
+    speak: Tts
+    show: Avatar
+    backdrop: Callable[[str], Backdrop]
+    """The whole frames of a face, by its name."""
+
+
+@dataclass(slots=True)
+class Failure:
+    """What went wrong in a stage that the turn could do without."""
+
+    code: str
+    sentence: str
+
+
+@dataclass(slots=True)
+class Answer:
+    """What a turn has brought about so far."""
+
+    text: str = ""
+    voice: list[Audio] = field(default_factory=list)
+    video: bytes | None = None
+    frames: int = 0
+    cut_off: bool = False
+    """The model failed in the middle."""
+    failures: list[Failure] = field(default_factory=list)
+
+
+class Stopwatch:
+    """When each stage had its first result, in milliseconds from the learner's message."""
+
+    def __init__(self) -> None:
+        self._start_s = time.perf_counter()
+        self.ms: dict[str, float] = {}
+
+    def mark(self, name: str) -> None:
+        """Note the first time only."""
+        if name not in self.ms:
+            self.ms[name] = self.elapsed_ms()
+
+    def elapsed_ms(self) -> float:
+        return round((time.perf_counter() - self._start_s) * 1000, 2)
+
+
+class Turn:
+    """One answer in the making. Run its stages once, then read `answer`."""
+
+    def __init__(self, verbs: Verbs, tutor: Tutor, emit: Emit, *, face: str | None) -> None:
+        self.id = uuid4().hex[:12]
+        self.answer = Answer()
+        self.playout = Playout()
+        self.watch = Stopwatch()
+        self._verbs = verbs
+        self.tutor = tutor
+        self._emit = emit
+        self._face = face
+        self._seq = 0
+
+    async def hear(self, recording: bytes) -> str:
+        """The learner's words. Raises `MediaError`, or `EngineError` when there are none."""
+        await self._emit(StateEvent(state="listening"))
+        speech = await decode_recording(recording)
+        try:
+            async with asyncio.timeout(HEAR_LIMIT_S):
+                heard = await self._verbs.hear.transcribe(speech, self.tutor.language)
+        except TimeoutError as late:
+            raise EngineTimeout("Speech recognition did not answer in time. Try again.") from late
+        self.watch.mark("asr_ms")
+        if not heard.text.strip():
+            raise UnusableSpeech("No words were understood. Speak closer to the microphone.")
+        await self._emit(TranscriptionEvent(content=heard.text))
+        return heard.text
+
+    async def speak(self, messages: Sequence[Message], first_frame: int = 0) -> None:
+        """Think, speak and show, at once; fills `answer`. Raises `EngineError` when not even a
+        word could be thought of."""
+        await self._emit(StateEvent(state="thinking"))
+        sentences: asyncio.Queue[str | None] = asyncio.Queue(SENTENCES_AHEAD)
+        voice: asyncio.Queue[Audio | None] = asyncio.Queue(PIECES_AHEAD)
+        async with asyncio.TaskGroup() as stages:
+            stages.create_task(self._think(messages, sentences), name="think")
+            stages.create_task(self._speak(sentences, voice), name="speak")
+            if self._face is not None:
+                stages.create_task(self._show(voice, self._face, first_frame), name="show")
+
+    async def _think(
+        self, messages: Sequence[Message], sentences: asyncio.Queue[str | None]
+    ) -> None:
+        """Write the answer and hand it on sentence by sentence."""
+        cutter = SentenceCutter()
+        try:
+            async with aclosing(self._tokens(messages)) as tokens:
+                async for token in tokens:
+                    self.answer.text += token
+                    await self._emit(TextDeltaEvent(turn_id=self.id, content=token))
+                    for sentence in cutter.feed(token):
+                        self.watch.mark("first_sentence_ms")
+                        await sentences.put(sentence)
+        except EngineError as error:
+            if not self.answer.text.strip():
+                raise
+            # What has been written is still spoken, and kept.
+            self.answer.cut_off = True
+            self.answer.failures.append(Failure(error.code, error.sentence))
+        for sentence in cutter.flush():
+            self.watch.mark("first_sentence_ms")
+            await sentences.put(sentence)
+        await sentences.put(None)
+
+    async def _tokens(self, messages: Sequence[Message]) -> AsyncGenerator[str, None]:
+        reply = self._verbs.think.reply(messages)
+        limits = Patience(FIRST_TOKEN_LIMIT_S, TOKEN_GAP_LIMIT_S)
+        async with aclosing(in_time(reply, limits, "The language model")) as tokens:
+            async for token in tokens:
+                if not token:
+                    continue
+                self.watch.mark("llm_first_token_ms")
+                yield token
+                if len(self.answer.text) >= MAX_ANSWER_CHARS:
+                    return
+
+    async def _speak(
+        self, sentences: asyncio.Queue[str | None], voice: asyncio.Queue[Audio | None]
+    ) -> None:
+        """Give each sentence its voice. Without a voice the text still goes on."""
+        mute = False
+        while (sentence := await sentences.get()) is not None:
+            self.playout.begin(sentence)
+            words = speakable(sentence, self.tutor.voice.language)
+            if not words or mute:
+                continue
+            try:
+                await self._voice(words, voice)
+            except EngineError as error:
+                mute = True
+                self.answer.failures.append(Failure(error.code, error.sentence))
+        await self._pass_on(voice, None)
+
+    async def _voice(self, words: str, voice: asyncio.Queue[Audio | None]) -> None:
+        speech = self._verbs.speak.speak(words, self.tutor.voice)
+        limits = Patience(VOICE_GAP_LIMIT_S, VOICE_GAP_LIMIT_S)
+        async with aclosing(in_time(speech, limits, "The voice")) as pieces:
+            async for piece in pieces:
+                if len(piece.samples):
+                    await self._say(piece, voice)
+
+    async def _say(self, piece: Audio, voice: asyncio.Queue[Audio | None]) -> None:
+        if not self.answer.voice:
+            self.watch.mark("tts_first_audio_ms")
+            await self._emit(StateEvent(state="speaking"))
+        elif piece.rate_hz != (rate_hz := self.answer.voice[0].rate_hz):
+            # Another engine took over in mid-answer; the learner's player keeps its rate.
+            piece = resampled(piece, rate_hz)
+        self.answer.voice.append(piece)
+        await self._emit(self._audio_delta(piece))
+        self.playout.sent(piece.seconds, time.monotonic())
+        await self._pass_on(voice, piece)
+
+    def _audio_delta(self, piece: Audio) -> AudioDeltaEvent:
+        data = base64.b64encode(piece.samples.astype("<i2").tobytes()).decode()
+        event = AudioDeltaEvent(
+            turn_id=self.id, seq=self._seq, data=data, sample_rate=piece.rate_hz
+        )
+        self._seq += 1
+        return event
+
+    async def _pass_on(self, voice: asyncio.Queue[Audio | None], piece: Audio | None) -> None:
+        if self._face is not None:
+            await voice.put(piece)
+
+    async def _show(self, voice: asyncio.Queue[Audio | None], face: str, first_frame: int) -> None:
+        """Draw the face to the voice into an MP4. Without a face the voice still goes on."""
+        try:
+            self.answer.video = await self._film(voice, face, first_frame)
+        except EngineError as error:
+            self.answer.failures.append(Failure(error.code, error.sentence))
+            await _drain(voice)
+
+    async def _film(
+        self, voice: asyncio.Queue[Audio | None], face: str, first_frame: int
+    ) -> bytes | None:
+        framing = Framing(face, first_frame)
+        backdrop = await asyncio.to_thread(self._verbs.backdrop, face)
+        film: Mp4Recording | None = None
+        while (piece := await voice.get()) is not None:
+            film = film or Mp4Recording(rate_hz=piece.rate_hz)
+            await asyncio.to_thread(film.add_audio, piece.samples)
+            for stretch in framing.feed(piece):
+                await self._draw(stretch, backdrop, film)
+        if film is None:
+            return None
+        for stretch in framing.flush():
+            await self._draw(stretch, backdrop, film)
+        self.answer.frames = framing.frames
+        return await asyncio.to_thread(film.finish)
+
+    async def _draw(self, stretch: Stretch, backdrop: Backdrop, film: Mp4Recording) -> None:
+        patches = self._verbs.show.animate(stretch.speech, stretch.cue)
+        limits = Patience(FACE_GAP_LIMIT_S, FACE_GAP_LIMIT_S)
+        async with aclosing(in_time(patches, limits, "The face")) as drawn:
+            async for patch in drawn:
+                self.watch.mark("first_frame_ms")
+                await asyncio.to_thread(_film_patch, film, backdrop, patch)
+
+    def metrics(self, engines: dict[str, str]) -> TurnMetricsEvent:
+        total_ms = self.watch.elapsed_ms()
+        return TurnMetricsEvent.model_validate(
+            {"turn_id": self.id, "total_ms": total_ms, "engines": engines, **self.watch.ms}
+        )
+
+
+def _film_patch(film: Mp4Recording, backdrop: Backdrop, patch: Patch) -> None:
+    height, width = patch.pixels.shape[1:3]
+    for offset, mouth in enumerate(patch.pixels):
+        frame = backdrop.frame(patch.first_frame + offset).copy()
+        frame[patch.y : patch.y + height, patch.x : patch.x + width] = mouth
+        film.add_frame(frame)
+
+
+async def _drain(voice: asyncio.Queue[Audio | None]) -> None:
+    while await voice.get() is not None:
+        pass

@@ -1,0 +1,51 @@
+"""Spoken English to recognise, made by espeak-ng through its C interface."""
+
+import ctypes
+from functools import cache
+
+import espeakng_loader  # type: ignore[import-untyped]  # the wheel ships no types
+import numpy as np
+
+from engines.base import HEARING_RATE_HZ, Audio, Pcm
+
+RETRIEVAL = 1  # AUDIO_OUTPUT_RETRIEVAL: samples go to the callback, to no sound card
+UTF8 = 1  # espeakCHARS_UTF8
+RATE = 1  # espeakRATE, words a minute
+
+_SYNTH_CALLBACK = ctypes.CFUNCTYPE(
+    ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p
+)
+
+
+@cache
+def _espeak() -> tuple[ctypes.CDLL, int]:
+    library = espeakng_loader.load_library()
+    folder = espeakng_loader.get_data_path().encode()
+    rate_hz = library.espeak_Initialize(RETRIEVAL, 0, folder, 0)
+    return library, rate_hz
+
+
+def say(text: str, voice: str = "en-us", words_a_minute: int = 130) -> Audio:
+    """Speak `text` at the rate that recognisers are given."""
+    library, rate_hz = _espeak()
+    pieces: list[Pcm] = []
+
+    def collect(samples: "ctypes._Pointer[ctypes.c_short]", count: int, _events: int) -> int:
+        if count > 0:
+            pieces.append(np.ctypeslib.as_array(samples, shape=(count,)).astype(np.int16))
+        return 0
+
+    callback = _SYNTH_CALLBACK(collect)
+    library.espeak_SetSynthCallback(callback)
+    library.espeak_SetVoiceByName(voice.encode())
+    library.espeak_SetParameter(RATE, words_a_minute, 0)
+    data = text.encode() + b"\0"
+    library.espeak_Synth(data, len(data), 0, 0, 0, UTF8, None, None)
+    library.espeak_Synchronize()
+    return Audio(_at_hearing_rate(np.concatenate(pieces), rate_hz), HEARING_RATE_HZ)
+
+
+def _at_hearing_rate(samples: Pcm, rate_hz: int) -> Pcm:
+    seconds = np.arange(0, len(samples) / rate_hz, 1 / HEARING_RATE_HZ)
+    times = np.arange(len(samples)) / rate_hz
+    return np.interp(seconds, times, samples.astype(np.float64)).astype(np.int16)
