@@ -3,10 +3,12 @@
 from collections.abc import AsyncIterator
 from typing import Literal
 
+import cv2
 from ray.serve import Application
 
 from deployments.resources import Args, application
 from engines.avatar.viseme.engine import VisemeAvatar
+from engines.avatar.viseme.portrait import FACES, portrait
 from engines.base import Audio, Avatar, Cue, EngineState, Patch
 from engines.stub import StubAvatar
 
@@ -20,6 +22,9 @@ class AvatarArgs(Args):
 def choose(args: AvatarArgs) -> tuple[Avatar, EngineState]:
     if args.engine == "stub":
         return args.stub, EngineState("stub", "ready")
+    cv2.setNumThreads(1)  # small pictures: a pool of threads costs more than it brings
+    for face in FACES:
+        portrait(face)  # drawn now, so that no learner waits for it
     return VisemeAvatar(), EngineState("drawn", "ready", "The embedded drawn faces are shown.")
 
 

@@ -17,6 +17,7 @@ from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request, 
 from fastapi.responses import JSONResponse
 from sqlalchemy.exc import SQLAlchemyError
 
+from serve_app.body_limit import BodyLimit
 from serve_app.complaint import STORAGE_SENTENCE, complaint
 from serve_app.connection import (
     CLOSE_FORBIDDEN_ORIGIN,
@@ -256,6 +257,7 @@ def create_api(settings: Settings, engines: Engines, tutors: Tutors) -> FastAPI:
         version=version("virtual-tutor"),
         lifespan=_lifespan(settings, engines, tutors),
     )
+    api.add_middleware(BodyLimit)
     for prefix in ("/v1", "/mgmt/v1"):
         api.include_router(management, prefix=prefix)
         api.include_router(public, prefix=prefix)

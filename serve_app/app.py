@@ -13,6 +13,7 @@ down would cut open sockets.
 
 from pathlib import Path
 
+import cv2
 from fastapi import FastAPI
 from pydantic import BaseModel, ConfigDict
 from ray import serve
@@ -45,6 +46,7 @@ class Gateway:
     """REST, sockets and turns; holds no state that another replica would miss."""
 
     def __init__(self, args: AppArgs) -> None:
+        cv2.setNumThreads(1)  # small pictures: a pool of threads costs more than it brings
         address = listening()
         self._settings = read_settings(listening_on=address)
         self._tutors = read_tutors(PROJECT / args.tutors, self._settings)

@@ -8,6 +8,8 @@ import re
 
 _WORDS = re.compile(r"[一-鿿぀-ヿ]|[^\s一-鿿぀-ヿ]+\s*|\s+")
 
+_CJK_END = re.compile(r"[\u3000-\u303f\u3040-\u30ff\u4e00-\u9fff\uff00-\uffef]$")
+
 
 class Playout:
     """The spoken sentences of one turn, and the moment the first sound left."""
@@ -49,9 +51,16 @@ class Playout:
         text = ""
         for sentence, seconds in self._sentences:
             if left >= seconds:
-                text += sentence
+                text = _with(text, sentence)
             elif left > 0:
                 words = _WORDS.findall(sentence)
-                text += "".join(words[: int(len(words) * left / seconds)])
+                text = _with(text, "".join(words[: int(len(words) * left / seconds)]))
             left -= seconds
         return text.strip()
+
+
+def _with(text: str, sentence: str) -> str:
+    """Sentences come without the space that stood between them."""
+    if not text or not sentence or _CJK_END.search(text) or text[-1].isspace():
+        return text + sentence
+    return f"{text} {sentence}"

@@ -19,34 +19,37 @@ _CLAUSE_ENDS = "，、：,;:—"
 _FIRST_CJK = "\u2e80"
 
 # Never the end of a sentence.
-_TITLES = frozenset(
-    "dr mr mrs ms prof st gen col capt lt rev hon mt messrs vs e.g i.e cf approx viz ca".split()
+_TITLE = re.compile(
+    r"dr|mr|mrs|ms|messrs|prof|st|gen|col|capt|lt|rev|hon|mt|vs|e\.g|i\.e|cf|approx|viz|ca", re.I
 )
 # The end of a sentence unless a number follows: "No. 5", but "No. That is wrong."
-_BEFORE_NUMBERS = frozenset(
-    "no nos fig figs eq eqs ch chap vol p pp sec art op jan feb mar apr jun jul aug sep sept oct"
-    " nov dec".split()
+_BEFORE_NUMBER = re.compile(
+    r"nos?|figs?|eqs?|ch|chap|vol|pp?|sec|art|op|jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec",
+    re.I,
 )
 # The end of a sentence if a capital follows.
-_TRAILING = frozenset("etc al inc ltd co corp jr sr ph.d b.a m.a b.sc m.sc a.m p.m a.d b.c".split())
+_TRAILING = re.compile(
+    r"etc|al|inc|ltd|co|corp|jr|sr|ph\.d|b\.a|m\.a|b\.sc|m\.sc|a\.m|p\.m|a\.d|b\.c", re.I
+)
 # After "U.S." or "Plan B." a capital proves little, one of these words does.
-_STARTERS = frozenset(
-    "a after all also although an and another are as at because before but by can did do does each"
-    " first finally for from he her here his how however i if in is it its let many my next no not"
-    " now of on once one or our she since so some that the their then there these they this those"
-    " to we what when where which while who why with yes you your".split()
+_STARTER = re.compile(
+    r"a|after|all|also|although|an|and|another|are|as|at|because|before|but|by|can|did|do|does|each"
+    r"|finally|first|for|from|he|her|here|his|how|however|i|if|in|is|it|its|let|many|my|next|no|not"
+    r"|now|of|on|once|one|or|our|she|since|so|some|that|the|their|then|there|these|they|this|those"
+    r"|to|we|what|when|where|which|while|who|why|with|yes|you|your",
+    re.I,
 )
 
-_LAST_WORD = re.compile(r"[^\s(\[{“‘\"'（「『*_~]*\Z")
-_PLAIN_WORD = re.compile(r"(?:[A-Za-z]+['’])?[A-Za-z]*[a-z]{2,}")
+_LAST_WORD = re.compile(r"[^\s(\[{“\"（「『*_~]*\Z")
+_PLAIN_WORD = re.compile(r"[A-Za-z]*[a-z]{2,}|[A-Za-z]+['’][a-z]{1,2}")
 _INITIALISM = re.compile(r"(?:[A-Za-z]\.)+[A-Za-z]")
 _ROMAN = re.compile(r"[ivxIVX]+")
-_ITEM_NUMBER = re.compile(r"(?:\A|[:;,：；，]\s)[\s>*+•#-]*(?:\d{1,3}|[A-Za-z]|[ivx]{1,4})\Z")
+_ITEM_NUMBER = re.compile(r"\A[\s>*+•#-]*(?:\d{1,3}|[A-Za-z]|[ivx]{1,4})\Z|[:;,：；，]\s*\d{1,3}\Z")
 _ADDRESS = re.compile(r"//|@|www\.|\w/\w")
-_MONEY = re.compile(r"\$\d[\d,]*(?:\.\d+)?(?:[kKmMbB]|bn)?(?![\w$^\\{(=+*/<>]|\s+[=+*/^\\<>])")
+_MONEY = re.compile(r"\$\d[\d,]*(?:\.\d+)?(?:[kKmMbB]|bn)?(?![\w$^\\{(=+*<>]|/\d|\s+[=+*/^\\<>])")
 
 
-class _Undecided(Exception):  # noqa: N818  # not an error: more text is needed
+class _Undecided(Exception):
     """The characters that decide are not there yet."""
 
 
@@ -64,7 +67,7 @@ class _Limits:
 _FIRST = _Limits(80, 30)  # some five seconds of speech: the learner waits for them
 _LATER = _Limits(200, 80)
 _SHORTEST_CLAUSE = 0.25  # of the limit: "Well," alone sounds chopped off
-_HARD = 400 / _LATER.latin  # of the later limit, clause mark or not
+_LONGEST = 400  # Latin characters, with or without a clause mark
 
 
 class SentenceCutter:
@@ -124,7 +127,7 @@ class _Reader:
     def sentence(self) -> int | None:
         """Where the first sentence ends. Raises `_Undecided`."""
         position, border, clause, length = 0, 0, 0, 0.0
-        hard = _HARD * _LATER.latin / self.limits.latin
+        hard = _LONGEST / self.limits.latin
         while position < len(self.text):
             after = self._span(position)
             if after > position:
@@ -275,12 +278,15 @@ class _Reader:
     def _is_clear(self, position: int, marks: int) -> bool:
         """Whether no character to come is likely to show that this was not the end."""
         word = _word_before(self.text, position)
-        if self.text[position:marks] != ".":
-            return "…" not in self.text[position:marks] and not _ADDRESS.search(word)
+        ending = self.text[marks - 1]
+        if ending != ".":
+            return ending != "…" and not _ADDRESS.search(word)
+        if marks - position > 1:
+            return False
         if position and self.text[position - 1] >= _FIRST_CJK:
             return True
-        known = word.lower() in _TITLES | _BEFORE_NUMBERS | _TRAILING
-        return bool(_PLAIN_WORD.fullmatch(word)) and not known and not _ROMAN.fullmatch(word)
+        uncertain = (_TITLE, _BEFORE_NUMBER, _TRAILING, _ROMAN)
+        return bool(_PLAIN_WORD.fullmatch(word)) and not any(p.fullmatch(word) for p in uncertain)
 
     def _ends_latin(self, position: int, marks: int, end: int) -> bool:
         following = self._following(end)
@@ -296,18 +302,17 @@ class _Reader:
     def _ends_word(self, position: int, end: int, following: str) -> bool:
         """Whether the full stop behind a word ends a sentence, rather than an abbreviation."""
         word = _word_before(self.text, position)
-        kind = word.lower()
-        if kind in _TITLES:
+        if _TITLE.fullmatch(word):
             return False
-        if kind in _BEFORE_NUMBERS:
+        if _BEFORE_NUMBER.fullmatch(word):
             return not following.isdigit()
-        if kind in _TRAILING:
+        if _TRAILING.fullmatch(word):
             return following.isupper() or following >= _FIRST_CJK
         if _INITIALISM.fullmatch(word):
-            return following >= _FIRST_CJK or self._next_word(end) in _STARTERS
+            return following >= _FIRST_CJK or self._starts_sentence(end)
         if len(word) == 1 and word.isupper() and word != "I" and following.isupper():
             before = _word_before(self.text, position - 2) if position >= 2 else ""
-            return before.islower() or self._next_word(end) in _STARTERS
+            return before.islower() or self._starts_sentence(end)
         return True
 
     def _following(self, end: int) -> str:
@@ -316,13 +321,13 @@ class _Reader:
             end += 1
         return character
 
-    def _next_word(self, end: int) -> str:
-        while self._peek(end).isspace():
-            end += 1
-        begin = end
+    def _starts_sentence(self, begin: int) -> bool:
+        while self._peek(begin).isspace():
+            begin += 1
+        end = begin
         while self._peek(end).isalpha():
             end += 1
-        return self.text[begin:end].lower()
+        return _STARTER.fullmatch(self.text, begin, end) is not None
 
     def _ends_clause(self, position: int, character: str) -> bool:
         if character not in _CLAUSE_ENDS:
@@ -337,4 +342,4 @@ def is_money(text: str, position: int) -> bool:
 
 def _word_before(text: str, position: int) -> str:
     found = _LAST_WORD.search(text, 0, position)
-    return found.group() if found else ""
+    return found.group().lstrip("'‘") if found else ""

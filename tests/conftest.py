@@ -6,9 +6,9 @@ from collections.abc import Iterator
 import pytest
 
 from tests.postgres import running_postgres
+from tests.running import RAY_ALONE
 
-# Decided for every test, before Ray is imported anywhere: no login, no other cluster, no reports.
-os.environ.update(RAY_AUTH_MODE="disabled", RAY_ADDRESS="local", RAY_USAGE_STATS_ENABLED="0")
+os.environ.update(RAY_ALONE)  # before Ray is imported anywhere
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""The same behaviour on SQLite and on PostgreSQL, and across several connections to one database."""
+"""The same behaviour on SQLite and on PostgreSQL, also with several replicas on one database."""
 
 import asyncio
 from collections.abc import AsyncIterator

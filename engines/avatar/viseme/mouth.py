@@ -116,7 +116,9 @@ def _paint_inside(
     ridge = shape.upper_inner * [0.86, 1.0] + [0.0, height]
     ridge[:, 1] -= 0.3 * height * _T**2
     teeth = canvas.between(shape.upper_inner * [0.86, 1.0] - [0.0, 1.0], ridge) * inside
-    _tint(skin, TEETH, teeth * _teeth_light(canvas, shape, gap))
+    # A row lower than a pixel or so would flicker as a white hair.
+    seen = min(height / 2, 1.0)
+    _tint(skin, TEETH, seen * teeth * _teeth_light(canvas, shape, gap))
     if mouth.teeth > LOWER_TEETH:
         lower = canvas.between(
             shape.lower_inner * [0.8, 1.0] - [0.0, 0.16 * rest_half],

@@ -56,6 +56,17 @@ CHIN_Y = 354
 JAW_DROP_PX = 7.0
 """How far the chin of a wide open mouth sinks."""
 
+_REGION: Box = (206, 282, 100, 80)
+"""What a mouth may cover in the drawing, with its shadow."""
+
+_MIDDLE = (
+    to_frame(CENTRE_X, MOUTH_Y)[0] - _REGION[0],
+    to_frame(CENTRE_X, MOUTH_Y)[1] - _REGION[1],
+)
+
+_CORNER = (MOUTH_BOX[0] - _MARGIN, MOUTH_BOX[1] - _MARGIN)
+"""Upper left corner of what may come into the mouth box."""
+
 
 class Portrait:
     """One person; all arrays are made once and only read afterwards."""
@@ -171,19 +182,6 @@ def _over(figure: Pixels, background: Pixels) -> Pixels:
     return np.asarray(cv2.add(cv2.cvtColor(figure, cv2.COLOR_BGRA2BGR), behind), np.uint8)
 
 
-_REGION: Box = (206, 282, 100, 80)
-"""What a mouth may cover in the drawing, with its shadow."""
-
-_MIDDLE = (
-    to_frame(CENTRE_X, MOUTH_Y)[0] - _REGION[0],
-    to_frame(CENTRE_X, MOUTH_Y)[1] - _REGION[1],
-)
-
-
-_CORNER = (MOUTH_BOX[0] - _MARGIN, MOUTH_BOX[1] - _MARGIN)
-"""Upper left corner of what may come into the mouth box."""
-
-
 def _chin(figure: Pixels) -> Pixels:
     """A view of what may come into the mouth box."""
     x, y, w, h = MOUTH_BOX
@@ -204,9 +202,11 @@ def _jaw_maps(height: int, width: int) -> tuple[npt.NDArray[np.float32], ...]:
     top = _CORNER[1]
     mouth_y = _REGION[1] - top + _MIDDLE[1]
     chin_y = to_frame(CENTRE_X, CHIN_Y)[1] - top
-    across = np.clip(1 - np.abs(x - width / 2) / (0.49 * width), 0, 1)
+    # Nothing moves within a margin of the box's rim, wherever the pose has it: no seam.
+    rim = 2 * _MARGIN
+    across = np.clip(1 - np.abs(x - width / 2) / (width / 2 - rim), 0, 1)
     down = np.clip((y - mouth_y + 8) / (chin_y - 12 - mouth_y), 0, 1)
-    up = np.clip((height - 2 - y) / (height - chin_y - 4), 0, 1)
+    up = np.clip((height - rim - y) / (height - rim - chin_y), 0, 1)
     weight = _smooth(across) * _smooth(down) * _smooth(up)
     return x, y, (JAW_DROP_PX * weight).astype(np.float32)
 

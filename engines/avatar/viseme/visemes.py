@@ -52,6 +52,12 @@ FLOOR = 0.1
 GAIN = 1.25
 """Opening of a phoneme at full loudness, against its row in the table; most speech is quieter."""
 
+ROUND_HZ, SPREAD_HZ = 700.0, 1700.0
+"""Spectral centroids, up to 4 kHz, of rounded and of spread vowels."""
+
+VOICE_HZ = (200.0, 4000.0)
+"""Where vowels differ."""
+
 
 class Mouth(NamedTuple):
     """How a mouth is held."""
@@ -172,13 +178,6 @@ def _windows(samples: Pcm, rate_hz: int, at_s: Floats, half_s: float) -> Floats:
         return np.zeros(index.shape)
     found = samples[np.clip(index, 0, len(samples) - 1)] / 32768.0
     return np.asarray(np.where(inside, found, 0.0), np.float64)
-
-
-ROUND_HZ, SPREAD_HZ = 700.0, 1700.0
-"""Spectral centroids, up to 4 kHz, of rounded and of spread vowels."""
-
-VOICE_HZ = (200.0, 4000.0)
-"""Where vowels differ."""
 
 
 def _colour(samples: Pcm, rate_hz: int, at_s: Floats) -> tuple[Floats, Floats]:

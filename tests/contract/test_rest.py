@@ -1,0 +1,129 @@
+"""Section 1 of docs/wire.md."""
+
+from datetime import datetime
+from uuid import UUID, uuid4
+
+import pytest
+
+from tests.running import Running
+
+
+async def test_health_names_the_engine_of_every_stage(engine: Running) -> None:
+    async with engine.http() as http:
+        answer = await http.get("/health")
+    assert answer.status_code == 200
+    health = answer.json()
+    assert (health["status"], health["service"]) == ("healthy", "GPU Server")
+    assert set(health["engines"]) == {"asr", "llm", "tts", "avatar"}
+    for stage in health["engines"].values():
+        assert stage["state"] in ("ready", "degraded")
+        assert stage["state"] == "ready" or (stage["reason"] and stage["remedy"])
+    assert health["sessions"]["max"] == 200
+    assert health["version"]
+
+
+@pytest.mark.parametrize("prefix", ["/v1", "/mgmt/v1"])
+async def test_a_session_from_creation_to_its_end(engine: Running, prefix: str) -> None:
+    async with engine.http() as http:
+        wish = {"tutor_id": 1, "student_id": 123, "kb_id": "kb-001"}
+        created = await http.post(f"{prefix}/sessions", json=wish)
+        assert created.status_code == 200
+        body = created.json()
+        assert set(body) == {"session_id", "engine_url", "engine_token", "status"}
+        session_id = body["session_id"]
+        assert UUID(session_id).version == 4
+        assert body["status"] == "active"
+        assert body["engine_url"].endswith(f":{engine.port}/ws/ws/{session_id}")
+        assert body["engine_token"] not in body["engine_url"]
+
+        shown = await http.get(f"{prefix}/sessions/{session_id}")
+        assert shown.status_code == 200
+        session = shown.json()
+        assert {key: session[key] for key in wish} == wish
+        assert (session["session_id"], session["status"]) == (session_id, "active")
+        for field in ("created_at", "last_activity"):
+            assert datetime.fromisoformat(session[field]).utcoffset() is not None
+
+        assert (await http.delete(f"{prefix}/sessions/{session_id}")).status_code == 204
+        for again in (
+            await http.get(f"{prefix}/sessions/{session_id}"),
+            await http.delete(f"{prefix}/sessions/{session_id}"),
+        ):
+            assert again.status_code == 404
+            assert "detail" in again.json()
+
+
+async def test_kb_id_may_be_left_out_or_null(engine: Running) -> None:
+    async with engine.http() as http:
+        for wish in (
+            {"tutor_id": 1, "student_id": 5},
+            {"tutor_id": 1, "student_id": 5, "kb_id": None},
+        ):
+            created = await http.post("/v1/sessions", json=wish)
+            assert created.status_code == 200
+            session_id = created.json()["session_id"]
+            assert (await http.get(f"/v1/sessions/{session_id}")).json()["kb_id"] is None
+            await http.delete(f"/v1/sessions/{session_id}")
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [
+        {},
+        {"tutor_id": 1},
+        {"tutor_id": "one", "student_id": 1},
+        {"tutor_id": -1, "student_id": 1},
+        {"tutor_id": 2**63, "student_id": 1},
+        {"tutor_id": 1, "student_id": 1, "kb_id": "x" * 200},
+        {"tutor_id": 1, "student_id": 1, "kb_id": "\x00"},
+        [],
+    ],
+)
+async def test_a_wrong_wish_is_refused_with_what_is_wrong(engine: Running, wish: object) -> None:
+    async with engine.http() as http:
+        refused = await http.post("/v1/sessions", json=wish)
+    assert refused.status_code == 422
+    assert refused.json()["detail"]
+
+
+@pytest.mark.parametrize("session_id", [str(uuid4()), "nonsense", "user_1", "%00", "'; --"])
+async def test_unknown_sessions_are_404(engine: Running, session_id: str) -> None:
+    async with engine.http() as http:
+        for answer in (
+            await http.get(f"/v1/sessions/{session_id}"),
+            await http.delete(f"/v1/sessions/{session_id}"),
+            await http.get(f"/v1/sessions/{session_id}/messages"),
+        ):
+            assert answer.status_code == 404
+            assert answer.json()["detail"]
+
+
+async def test_sessions_are_listed_by_student_and_tutor_and_page(engine: Running) -> None:
+    async with (
+        engine.live(student_id=77, tutor_id=1) as first,
+        engine.live(student_id=77, tutor_id=2) as second,
+        engine.http() as http,
+    ):
+        listed = (await http.get("/v1/sessions", params={"student_id": 77})).json()
+        assert [entry["session_id"] for entry in listed] == [first.id, second.id]
+        query = {"student_id": 77, "after": first.id, "limit": 1}
+        rest = (await http.get("/mgmt/v1/sessions", params=query)).json()
+        assert [entry["session_id"] for entry in rest] == [second.id]
+        query = {"student_id": 77, "tutor_id": 1}
+        assert len((await http.get("/v1/sessions", params=query)).json()) == 1
+        everything = (await http.get("/v1/sessions")).json()
+        assert {first.id, second.id} <= {entry["session_id"] for entry in everything}
+        assert (await http.get("/v1/sessions", params={"limit": 0})).status_code == 422
+
+
+async def test_docs_are_served(engine: Running) -> None:
+    async with engine.http() as http:
+        assert "swagger" in (await http.get("/docs")).text.lower()
+        assert "/v1/sessions" in (await http.get("/openapi.json")).json()["paths"]
+
+
+async def test_too_large_a_body_is_refused(engine: Running) -> None:
+    async with engine.http() as http:
+        answer = await http.post("/v1/sessions", content=b" " * (2 * 2**20))
+    assert answer.status_code == 413
+    assert answer.json()["detail"]

@@ -1,0 +1,287 @@
+"""Engines that really run, for the tests of the contract: the gateway alone under uvicorn with stub
+engines, or the whole graph under Ray Serve."""
+
+import asyncio
+import base64
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import uvicorn
+import yaml
+from websockets.asyncio.client import ClientConnection, connect
+
+from engines.base import EngineState
+from engines.stub import StubAsr, StubAvatar, StubBackdrop, StubLlm, StubTts
+from serve_app.api import create_api
+from serve_app.services import Engines
+from serve_app.settings import Settings
+from serve_app.tutors import read_tutors
+
+PROJECT = Path(__file__).resolve().parents[1]
+START_LIMIT_S = 120.0
+ANSWER_LIMIT_S = 60.0
+
+Event = dict[str, Any]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@dataclass(frozen=True)
+class Session:
+    id: str
+    engine_url: str
+    token: str
+    student_id: int
+
+
+class Talk:
+    """A socket as a client uses it."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self.socket = socket
+
+    async def send(self, **message: Any) -> None:
+        await self.socket.send(json.dumps(message))
+
+    async def receive(self) -> Event:
+        async with asyncio.timeout(ANSWER_LIMIT_S):
+            event: Event = json.loads(await self.socket.recv())
+            return event
+
+    async def ask(self, **message: Any) -> Event:
+        await self.send(**message)
+        return await self.receive()
+
+    async def until(self, *types: str) -> list[Event]:
+        """Events up to and with the first of these types."""
+        events = [await self.receive()]
+        while events[-1]["type"] not in types:
+            events.append(await self.receive())
+        return events
+
+
+@dataclass(frozen=True)
+class Running:
+    """An engine at an address."""
+
+    url: str
+    stubbed: bool = False
+
+    @property
+    def port(self) -> int:
+        return httpx.URL(self.url).port or 80
+
+    def http(self, **kwargs: Any) -> httpx.AsyncClient:
+        return httpx.AsyncClient(base_url=self.url, timeout=30, **kwargs)
+
+    async def session(
+        self, tutor_id: int = 2, student_id: int = 123, kb_id: str | None = None
+    ) -> Session:
+        async with self.http() as http:
+            wish = {"tutor_id": tutor_id, "student_id": student_id, "kb_id": kb_id}
+            created = (await http.post("/v1/sessions", json=wish)).raise_for_status().json()
+        return Session(
+            created["session_id"], created["engine_url"], created["engine_token"], student_id
+        )
+
+    @contextlib.asynccontextmanager
+    async def live(self, **kwargs: Any) -> AsyncIterator[Session]:
+        """A session that is ended afterwards, so that places do not run out."""
+        session = await self.session(**kwargs)
+        try:
+            yield session
+        finally:
+            async with self.http() as http:
+                await http.delete(f"/v1/sessions/{session.id}")
+
+    def socket_url(self, connection_id: str, token: str, path: str = "/ws/ws") -> str:
+        return f"ws://127.0.0.1:{self.port}{path}/{connection_id}?token={token}"
+
+    @contextlib.asynccontextmanager
+    async def talk(self, url: str, **kwargs: Any) -> AsyncIterator[Talk]:
+        async with connect(url, max_size=None, **kwargs) as socket:
+            yield Talk(socket)
+
+    @contextlib.asynccontextmanager
+    async def conversation(self, **kwargs: Any) -> AsyncIterator[tuple[Session, Talk]]:
+        """A session and its socket."""
+        async with (
+            self.live(**kwargs) as session,
+            self.talk(self.socket_url(session.id, session.token)) as talk,
+        ):
+            yield session, talk
+
+
+def stub_engines(**replaced: Any) -> Engines:
+    """The four verbs as stubs without delays."""
+
+    async def states() -> dict[str, EngineState]:
+        return {stage: EngineState("stub", "ready") for stage in ("asr", "llm", "tts", "avatar")}
+
+    verbs: dict[str, Any] = {
+        "hear": StubAsr(),
+        "think": lambda tutor: StubLlm(),
+        "speak": StubTts(),
+        "show": StubAvatar(),
+        "backdrop": lambda face: StubBackdrop(),
+        "faces": ("mei", "anna", "david"),
+        "states": states,
+    }
+    return Engines(**{**verbs, **replaced})
+
+
+@contextlib.contextmanager
+def plain(settings: Settings, engines: Engines) -> Iterator[Running]:
+    """The gateway under uvicorn, on a port of its own, without Ray."""
+    port = free_port()
+    api = create_api(settings, engines, read_tutors(PROJECT / "configs/tutors.yaml", settings))
+    server = uvicorn.Server(
+        uvicorn.Config(
+            api, host="127.0.0.1", port=port, log_level="warning", ws="websockets-sansio"
+        )
+    )
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    _wait_for(lambda: server.started or not thread.is_alive(), "uvicorn")
+    try:
+        yield Running(f"http://127.0.0.1:{port}", stubbed=True)
+    finally:
+        server.should_exit = True
+        thread.join(20)
+
+
+def _wait_for(there: Callable[[], bool], what: str, limit_s: float = START_LIMIT_S) -> None:
+    deadline = time.monotonic() + limit_s
+    while not there():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what} did not come up within {limit_s:g} s")
+        time.sleep(0.1)
+
+
+RAY_ALONE = {
+    "RAY_AUTH_MODE": "disabled",
+    "RAY_ADDRESS": "local",
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
+"""No login, no other cluster, no reports."""
+
+THROUGHPUT = {
+    "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
+    "RAY_SERVE_ENABLE_HA_PROXY": "1",
+    "RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LENGTH": str(64 * 2**20),
+}
+
+
+def graph(port: int, change: Callable[[dict[str, Any]], None] | None = None) -> dict[str, Any]:
+    """configs/serve.yaml on another port, changed as a test needs it."""
+    config: dict[str, Any] = yaml.safe_load((PROJECT / "configs/serve.yaml").read_text())
+    config["http_options"]["port"] = port
+    if change is not None:
+        change(config)
+    return config
+
+
+def application(config: dict[str, Any], name: str) -> dict[str, Any]:
+    found: dict[str, Any] = next(app for app in config["applications"] if app["name"] == name)
+    return found
+
+
+@contextlib.contextmanager
+def serve_run(
+    home: Path, config: dict[str, Any], environ: dict[str, str] | None = None
+) -> Iterator[Running]:
+    """`serve run` as a user starts it, until its `/health` answers 200."""
+    file = home / "serve.yaml"
+    file.write_text(yaml.safe_dump(config))
+    log = home / "serve.log"
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [str(Path(sys.executable).with_name("serve")), "run", str(file)],
+            cwd=PROJECT,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            env={**os.environ, **RAY_ALONE, "TUTOR_HOME": str(home), **(environ or {})},
+        )
+    running = Running(f"http://127.0.0.1:{config['http_options']['port']}")
+
+    def there() -> bool:
+        if process.poll() is not None:
+            raise RuntimeError(log.read_text()[-4000:])
+        return _health(running) is not None
+
+    try:
+        _wait_for(there, "the engine")
+        yield running
+    finally:
+        _stop(process)
+
+
+@contextlib.contextmanager
+def serving(
+    home: Path, config: dict[str, Any], environ: dict[str, str] | None = None
+) -> Iterator[Running]:
+    """The graph, until every engine says that it is up."""
+    with serve_run(home, config, environ) as running:
+        _wait_for(lambda: _all_up(running), "every engine")
+        yield running
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """End `serve run` and everything that Ray started for it."""
+    family = [process, *_descendants(process.pid)]
+    process.send_signal(signal.SIGTERM)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(20)
+    for member in family:
+        with contextlib.suppress(ProcessLookupError, psutil.Error):
+            member.kill()
+    process.wait()
+
+
+def _descendants(pid: int) -> list[psutil.Process]:
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _health(running: Running) -> dict[str, Any] | None:
+    try:
+        answer = httpx.get(f"{running.url}/health", timeout=5)
+    except httpx.HTTPError:
+        return None
+    if answer.status_code != 200:
+        return None
+    body = answer.json()
+    return body if isinstance(body, dict) else {}
+
+
+def _all_up(running: Running) -> bool:
+    health = _health(running)
+    if not health:
+        return False
+    states = {engine["state"] for engine in health["engines"].values()}
+    return not {"starting", "unavailable"} & states
+
+
+def base64_of(data: bytes) -> str:
+    return base64.b64encode(data).decode()

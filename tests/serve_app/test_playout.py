@@ -1,0 +1,44 @@
+from serve_app.playout import Playout
+
+
+def playout(*sentences: tuple[str, float]) -> Playout:
+    made = Playout()
+    for sentence, seconds in sentences:
+        made.begin(sentence)
+        if seconds:
+            made.sent(seconds, now_s=100.0)
+    return made
+
+
+def test_nothing_is_heard_before_the_first_sound() -> None:
+    assert playout(("Hello. ", 0)).heard(500) == ""
+    assert not playout().is_playing(0)
+
+
+def test_whole_sentences_are_heard_as_their_time_passes() -> None:
+    made = playout(("One two. ", 1.0), ("Three four five six.", 2.0))
+    assert made.heard(100.0) == ""
+    assert made.heard(101.0) == "One two."
+    assert made.heard(102.0) == "One two. Three four"
+    assert made.heard(200.0) == "One two. Three four five six."
+    assert made.is_playing(102.9)
+    assert not made.is_playing(103.0)
+
+
+def test_sentences_without_spaces_between_them_are_told_apart() -> None:
+    assert playout(("One.", 1.0), ("Two.", 1.0)).heard(200) == "One. Two."
+    assert playout(("一。", 1.0), ("二。", 1.0)).heard(200) == "一。二。"
+
+
+def test_chinese_is_heard_character_by_character() -> None:
+    assert playout(("天空是蓝色的", 6.0)).heard(103) == "天空是"
+
+
+def test_what_is_not_spoken_is_heard_with_its_neighbours() -> None:
+    assert playout(("One.", 1.0), ("***", 0), ("Two.", 1.0)).heard(200) == "One. *** Two."
+
+
+def test_a_client_that_gets_everything_at_once_begins_to_play_then() -> None:
+    made = playout(("One two.", 1.0))
+    made.restart(200.0)
+    assert made.heard(200.5) == "One"
