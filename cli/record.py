@@ -27,7 +27,6 @@ class Record:
     started_s: float
     """When that process began, in seconds since 1970."""
     url: str
-    command: list[str]
     config: str
     plain_serve: bool
     log_offset: int

@@ -34,6 +34,7 @@ class Backend:
         self.application = application
         self._wait_s = wait_s
         self._handle: DeploymentHandle[Any] | None = None
+        self._streaming: DeploymentHandle[Any] | None = None
 
     async def call(self, method: str, *args: object) -> Any:
         """One answer. A replica that dies before it has answered is tried again."""
@@ -54,7 +55,9 @@ class Backend:
         deadline_s = time.monotonic() + self._wait_s
         while True:
             handle = await self._found(deadline_s)
-            items = getattr(handle.options(stream=True), method).remote(*args)
+            # Made once: a handle made anew for each stream has its router to set up first.
+            self._streaming = self._streaming or handle.options(stream=True)
+            items = getattr(self._streaming, method).remote(*args)
             begun = False
             try:
                 async for item in items:

@@ -152,6 +152,7 @@ def stub_engines(**replaced: Any) -> Engines:
 def plain(settings: Settings, engines: Engines) -> Iterator[Running]:
     """The gateway under uvicorn, on a port of its own, without Ray."""
     port = free_port()
+    settings = settings.model_copy(update={"management_api_port": port})
     api = create_api(settings, engines, read_tutors(PROJECT / "configs/tutors.yaml", settings))
     server = uvicorn.Server(
         uvicorn.Config(

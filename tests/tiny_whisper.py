@@ -31,7 +31,7 @@ MELS = 80
 HEARD_POSITIONS = 1500  # 30 s at 50 Hz, fixed by the library's features
 WRITTEN_POSITIONS = 448  # the longest text of a window
 TIMESTAMPS = 1501  # 0.00 to 30.00 in steps of 0.02 s
-MULTILINGUAL_SIZE = 51_865  # CTranslate2 tells the models that know languages by this many words
+SIZE = 51_866  # words that large-v3 knows; CTranslate2 counts the languages by it
 
 Weights = npt.NDArray[np.float32]
 
@@ -39,7 +39,7 @@ Weights = npt.NDArray[np.float32]
 def make_tiny_whisper(folder: Path, seed: int = 0, multilingual: bool = True) -> Path:
     """Write the model into `folder`, which is made when missing, and return it."""
     folder.mkdir(parents=True, exist_ok=True)
-    tokenizer = _tokenizer(MULTILINGUAL_SIZE if multilingual else 0)
+    tokenizer = _tokenizer(multilingual)
     words = [tokenizer.id_to_token(index) for index in range(tokenizer.get_vocab_size())]
     spec = _spec(np.random.default_rng(seed), len(words))
     spec.register_vocabulary(words)
@@ -55,10 +55,12 @@ def make_tiny_whisper(folder: Path, seed: int = 0, multilingual: bool = True) ->
     return folder
 
 
-def _tokenizer(size: int) -> Tokenizer:
+def _tokenizer(multilingual: bool) -> Tokenizer:
     marks = list(_marks())
     words = sorted(pre_tokenizers.ByteLevel.alphabet())
-    words += [f"Ġw{number}" for number in range(size - len(words) - len(marks))]  # Ġ is a space
+    words += [f"Ġw{number}" for number in range(SIZE - len(words) - len(marks))]  # Ġ is a space
+    if multilingual:
+        words[-1] = ""  # this is how CTranslate2 tells the models that know languages
     tokenizer = Tokenizer(BPE({word: index for index, word in enumerate(words)}, []))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()

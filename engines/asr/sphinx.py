@@ -18,15 +18,12 @@ import sys
 import weakref
 from collections.abc import Iterable
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO
 
 import numpy as np
 
 from engines.base import HEARING_RATE_HZ, Audio, Pcm, Transcript
 from engines.errors import EngineTimeout, EngineUnavailable
-
-if TYPE_CHECKING:
-    from pocketsphinx import Decoder  # type: ignore[import-untyped]  # the wheel ships no types
 
 LENGTH = struct.Struct("<I")
 """Bytes that follow, before every message in both directions."""
@@ -226,9 +223,12 @@ class _Ears:
     """The decoder and the speech detector of one child."""
 
     def __init__(self) -> None:
-        from pocketsphinx import Decoder, Vad
+        from pocketsphinx import (  # type: ignore[import-untyped]  # the wheel ships no types
+            Decoder,
+            Vad,
+        )
 
-        self._decoder: Decoder = Decoder(loglevel="FATAL", **SEARCH)
+        self._decoder = Decoder(loglevel="FATAL", **SEARCH)
         # The strictest of its modes: a keyboard or a fan must not become words.
         self._detector = Vad(Vad.STRICT, HEARING_RATE_HZ, WINDOW_S)
 

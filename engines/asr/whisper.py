@@ -198,7 +198,10 @@ def _open(folder: Path, device: str, compute_type: str, cpu_threads: int) -> "Wh
 
 def _only_speech(samples: Pcm) -> npt.NDArray[np.float32]:
     """What is left once silence is out, from which the model makes up polite phrases."""
-    from faster_whisper.vad import collect_chunks, get_speech_timestamps
+    from faster_whisper.vad import (  # type: ignore[import-untyped]  # ships no types
+        collect_chunks,
+        get_speech_timestamps,
+    )
 
     sound = samples.astype(np.float32) / FULL_SCALE
     stretches: list[dict[str, Any]] = get_speech_timestamps(sound)

@@ -11,6 +11,7 @@ import asyncio
 import math
 import re
 import threading
+import unicodedata
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -41,8 +42,17 @@ _ONSET_S = 0.01  # kept before the first loud sample: an f or s starts softly
 _HAN_S = 0.25
 _OTHER_S = 0.07  # seconds of sound per character; slightly more than measured
 
-_SPOKEN_AS = {"zh": "cmn", "en": "en-us", "en-gb": "en", "no": "nb"}
-_READS_HAN = frozenset({"cmn", "yue", "hak", "ja", "ko"})
+# espeak's name for each language. Those are left out with which espeak-ng 1.52 was seen to crash,
+# and this process with it, on some texts: Hindi, Vietnamese, Bengali, Danish.
+_SPOKEN_AS = {"zh": "cmn", "en": "en-us", "en-gb": "en", "no": "nb", "pt-br": "pt-br"} | {
+    code: code
+    for code in (
+        *("ar", "bg", "ca", "cs", "de", "el", "es", "et", "fi", "fr", "he", "hr", "hu", "id", "it"),
+        *("ja", "ko", "lt", "lv", "ms", "nb", "nl", "pl", "pt", "ro", "ru", "sk", "sl", "sv", "tr"),
+        "uk",
+    )
+}
+_READS_HAN = frozenset({"cmn", "ja", "ko"})
 _NATURAL_WPM = 165
 _NATURAL_WPM_OF = {"cmn": 200}  # four syllables a second; espeak's own 175 drags at three
 _VOLUME_OF = {"cmn": 73}  # espeak's Chinese is 2.7 dB louder than its English, and clips at 100
@@ -50,8 +60,8 @@ _VOLUME_OF = {"cmn": 73}  # espeak's Chinese is 2.7 dB louder than its English, 
 _WIDEST_PITCH = 1.68  # measured: espeak's 0 and 100 divide and multiply the pitch by no more
 
 _CLAUSE_END = re.compile(r"[,;:.!?](?=\s)|[，。；：、！？…]")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # \x01 would be a command to espeak
 _HAN_RUN = re.compile(f"([{HAN}](?:[{HAN}\\s，、；：。！？“”‘’《》]*[{HAN}])?[，。；：、！？]?)")
+_MUTE = frozenset(["Cc", "Cf", "Cn", "Co", "Cs", "Sk", "So", "Me"])
 _STRESS = str.maketrans("", "", "ˈˌ")
 
 
@@ -112,6 +122,7 @@ class EspeakTts:
         try:
             while (buffer := await made.get()) is not None:
                 yield buffer
+                await asyncio.sleep(0)  # a full queue is no reason to keep the loop from others
             await reading
         finally:
             unwanted.set()
@@ -210,8 +221,8 @@ class Pieces:
 
 def portions(sentence: str, voice: Voice, espeak: EspeakLibrary) -> list[Portion]:
     """What to read one after the other, each with its own voice. Raises `UnknownVoice`."""
-    language = _espeak_language(voice.language or language_of(sentence), espeak)
-    text = _CONTROL.sub(" ", sentence)
+    language = _espeak_language(voice.language or language_of(sentence))
+    text = "".join(character if _can_be_read(character) else " " for character in sentence)
     parted = []
     for run, run_language in _runs(text, language):
         settings = _settings(run_language, voice, espeak)
@@ -251,6 +262,12 @@ def _reach(text: str, begin: int) -> int:
     return len(text)
 
 
+def _can_be_read(character: str) -> bool:
+    """Not a control character, of which some are commands to espeak, nor an emoji, which it would
+    name."""
+    return character == "°" or unicodedata.category(character) not in _MUTE
+
+
 def _says_something(text: str) -> bool:
     return any(character.isalnum() for character in text)
 
@@ -272,13 +289,11 @@ def _settings(language: str, voice: Voice, espeak: EspeakLibrary) -> Settings:
     )
 
 
-def _espeak_language(tag: str, espeak: EspeakLibrary) -> str:
-    known = {name.lower(): name for name in espeak.languages}
+def _espeak_language(tag: str) -> str:
     tag = tag.lower().replace("_", "-")
-    for candidate in (tag, tag.split("-")[0]):
-        name = _SPOKEN_AS.get(candidate, candidate)
-        if name in known:
-            return name
+    for known in (tag, tag.split("-")[0]):
+        if known in _SPOKEN_AS:
+            return _SPOKEN_AS[known]
     raise UnknownVoice(
-        f"espeak-ng does not speak {tag!r}; give an ISO 639-1 code such as zh, en, de, fr or es."
+        f"espeak-ng does not speak {tag!r} here; it speaks {', '.join(sorted(_SPOKEN_AS))}."
     )

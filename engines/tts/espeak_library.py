@@ -109,10 +109,6 @@ class EspeakLibrary:
         self._library.espeak_SetSynthCallback(self._callback)
 
     @cached_property
-    def languages(self) -> frozenset[str]:
-        return frozenset(path.name for path in self._data.glob("lang/**/*") if path.is_file())
-
-    @cached_property
     def variants(self) -> frozenset[str]:
         return frozenset(path.name for path in self._data.glob("voices/!v/*"))
 

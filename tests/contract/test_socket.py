@@ -11,6 +11,7 @@ from websockets.exceptions import ConnectionClosed
 
 from tests.media import film, unpacked, wav
 from tests.running import Running, Talk, base64_of
+from tests.speech import recording
 
 REPLY_FIELDS = {"type", "content", "role", "timestamp"}
 
@@ -55,7 +56,7 @@ async def nothing_more(talk: Talk) -> None:
 
 async def test_audio_is_answered_with_transcription_text_and_audio(engine: Running) -> None:
     async with engine.conversation() as (_, talk):
-        await talk.send(type="audio", data=base64_of(spoken(engine)))
+        await talk.send(type="audio", data=base64_of(await question(engine)))
         events = [await talk.receive() for _ in range(3)]
         assert [event["type"] for event in events] == ["transcription", "text", "audio"]
         transcription, text, audio = events
@@ -71,18 +72,14 @@ async def test_audio_with_an_avatar_is_answered_with_transcription_and_video(
     engine: Running,
 ) -> None:
     async with engine.conversation() as (_, talk):
-        await talk.send(type="audio", data=base64_of(spoken(engine)), avatar_id="anna")
+        await talk.send(type="audio", data=base64_of(await question(engine)), avatar_id="anna")
         events = [await talk.receive() for _ in range(2)]
         assert [event["type"] for event in events] == ["transcription", "video"]
         await nothing_more(talk)
 
 
-def spoken(engine: Running) -> bytes:
-    if engine.stubbed:
-        return wav()
-    from tests.speech import recording
-
-    return recording("hello how are you today")
+async def question(engine: Running) -> bytes:
+    return wav() if engine.stubbed else await recording("hello how are you today")
 
 
 async def test_text_webrtc_without_a_peer_loses_nothing(engine: Running) -> None:

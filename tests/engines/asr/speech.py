@@ -3,6 +3,7 @@
 import ctypes
 from functools import cache
 
+import av
 import espeakng_loader  # type: ignore[import-untyped]  # the wheel ships no types
 import numpy as np
 
@@ -46,6 +47,8 @@ def say(text: str, voice: str = "en-us", words_a_minute: int = 130) -> Audio:
 
 
 def _at_hearing_rate(samples: Pcm, rate_hz: int) -> Pcm:
-    seconds = np.arange(0, len(samples) / rate_hz, 1 / HEARING_RATE_HZ)
-    times = np.arange(len(samples)) / rate_hz
-    return np.interp(seconds, times, samples.astype(np.float64)).astype(np.int16)
+    frame = av.AudioFrame.from_ndarray(samples.reshape(1, -1), format="s16", layout="mono")
+    frame.sample_rate = rate_hz
+    resampler = av.AudioResampler(format="s16", layout="mono", rate=HEARING_RATE_HZ)
+    resampled = [*resampler.resample(frame), *resampler.resample(None)]
+    return np.concatenate([piece.to_ndarray()[0] for piece in resampled]).astype(np.int16)

@@ -1,0 +1,162 @@
+"""`tutor status`: what runs, how it is, and what it takes."""
+
+import contextlib
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import psutil
+from rich.text import Text
+
+from cli.client import Client
+from cli.dashboard import Application, applications
+from cli.engine import Engine
+from cli.errors import CommandError, EngineNotRunning
+from cli.record import Record
+from cli.screen import engines_table, out, say, state, table, typed
+from wire.rest import Health
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What the engine takes from the machine."""
+
+    processes: int
+    memory_bytes: int
+    measure: str
+    """`PSS`: shared memory counted once; `RSS` where the system does not tell: counted often."""
+
+
+@dataclass(frozen=True)
+class Status:
+    url: str
+    record: Record | None
+    """None: something answers that `tutor up` has not started."""
+    dashboard: str | None
+    apps: list[Application]
+    health: Health | None
+    usage: Usage
+
+    def as_json(self) -> dict[str, Any]:
+        record, health = self.record, self.health
+        return {
+            "running": True,
+            "url": self.url,
+            "pid": record.pid if record else None,
+            "uptime_s": round(uptime_s(record), 1) if record else None,
+            "ports": self.ports,
+            "dashboard": self.dashboard,
+            "applications": {app.name: asdict(app) for app in self.apps},
+            "engines": {s: e.model_dump() for s, e in health.engines.items()} if health else None,
+            "sessions": health.sessions.model_dump() if health else None,
+            "processes": self.usage.processes,
+            "memory_bytes": self.usage.memory_bytes,
+            "memory_measure": self.usage.measure,
+        }
+
+    @property
+    def ports(self) -> dict[str, int]:
+        found = {"http": _port(self.url)}
+        if self.dashboard:
+            found["dashboard"] = _port(self.dashboard)
+        if self.record and self.record.haproxy_stats_port:
+            found["haproxy_stats"] = self.record.haproxy_stats_port
+        return found
+
+
+def status(engine: Engine) -> Status:
+    """Raises `EngineNotRunning`."""
+    record = engine.files.running()
+    url = record.url if record else engine.url
+    try:
+        with Client(url, None) as client:
+            health = client.health()
+    except CommandError:
+        health = None
+    if record is None and health is None:
+        raise EngineNotRunning(
+            f"No engine is running at {url}.", f"Start it with `{typed('tutor up')}`."
+        )
+    dashboard = engine.dashboard_of(record) if record else None
+    apps = applications(dashboard) if dashboard else None
+    return Status(url, record, dashboard, apps or [], health, usage(record))
+
+
+def uptime_s(record: Record) -> float:
+    return max(0.0, time.time() - record.started_s)
+
+
+def usage(record: Record | None) -> Usage:
+    memory = [_memory(process) for process in (record.processes() if record else [])]
+    measure = "PSS" if all(found == "PSS" for _, found in memory) else "RSS"
+    return Usage(len(memory), sum(size for size, _ in memory), measure)
+
+
+def _memory(process: psutil.Process) -> tuple[int, str]:
+    with contextlib.suppress(psutil.Error, AttributeError):
+        return process.memory_full_info().pss, "PSS"
+    with contextlib.suppress(psutil.Error):
+        return process.memory_info().rss, "RSS"
+    return 0, "PSS"  # it has ended meanwhile
+
+
+def show(found: Status) -> None:
+    if found.record is None:
+        say("This engine was not started by `tutor up`; only its own word is known.", "yellow")
+    if found.apps:
+        out.print(_applications_table(found.apps))
+        out.print()
+    if found.health is None:
+        say("The gateway does not answer (yet).", "yellow")
+    else:
+        out.print(engines_table(found.health.engines, reasons=True))
+    out.print()
+    out.print(_facts(found))
+
+
+def show_json(found: Mapping[str, Any]) -> None:
+    # Not through rich's own JSON: a pipe wants no colours and no wrapping.
+    say(json.dumps(found, indent=2, ensure_ascii=False))
+
+
+def _applications_table(apps: list[Application]) -> Any:
+    shown = table("application", "state", "replicas", "reason")
+    for app in apps:
+        replicas = ", ".join(f"{count} {word.lower()}" for word, count in app.replicas.items())
+        reason = app.message.strip().splitlines()[-1:] if not app.running else []
+        shown.add_row(app.name, state(app.status), replicas or "none", Text("".join(reason)))
+    return shown
+
+
+def _facts(found: Status) -> Any:
+    shown = table("", "")
+    shown.show_header = False
+    if found.health:
+        sessions = found.health.sessions
+        shown.add_row("sessions", f"{sessions.active} of {sessions.max}")
+    ports = ", ".join(f"{name.replace('_', ' ')} {port}" for name, port in found.ports.items())
+    shown.add_row("ports", ports)
+    shown.add_row("address", f"{found.url}/docs")
+    if found.dashboard:
+        shown.add_row("dashboard", found.dashboard)
+    if found.record:
+        memory = f"{found.usage.memory_bytes / 1e9:.2f} GB {found.usage.measure}"
+        shown.add_row("process", f"pid {found.record.pid} and {found.usage.processes - 1} more")
+        shown.add_row("memory", memory)
+        shown.add_row("up for", _span(uptime_s(found.record)))
+    return shown
+
+
+def _span(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    parts = [(days, "d"), (hours, "h"), (minutes, "min"), (rest, "s")]
+    shown = [f"{count} {unit}" for count, unit in parts if count]
+    return " ".join(shown[:2]) or "0 s"
+
+
+def _port(url: str) -> int:
+    return int(url.rstrip("/").rsplit(":", 1)[1])
