@@ -34,11 +34,11 @@ def build_echo(args: dict[str, str]) -> Application:
     class Echo:
         pass
 
-    return serve.deployment(Echo, name="Echo", max_ongoing_requests=1000).bind()  # type: ignore[attr-defined,no-any-return,call-overload]  # Serve's annotations lose the deployment
+    return serve.deployment(Echo, name="Echo", max_ongoing_requests=1000).bind()  # type: ignore[attr-defined,no-any-return]  # Serve's annotations lose the deployment
 
 
 def build_hello(args: dict[str, str]) -> Application:
-    return serve.deployment(Hello, name="Hello").bind()  # type: ignore[attr-defined,no-any-return,call-overload]  # as above
+    return serve.deployment(Hello, name="Hello").bind()  # type: ignore[attr-defined,no-any-return]  # as above
 
 
 def hello_world(port: int) -> dict[str, object]:

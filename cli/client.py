@@ -79,9 +79,7 @@ class Client:
     """One engine at a URL."""
 
     def __init__(self, url: str, api_key: str | None) -> None:
-        host = urlsplit(url).hostname
-        if urlsplit(url).scheme not in ("http", "https") or not host:
-            raise WrongUsage(f"{url!r} is not the address of an engine.", "Use http://host:port.")
+        host = _host(url)
         self.url = url.rstrip("/")
         # A proxy of the environment knows nothing of this machine's loopback.
         self._proxied = not is_loopback(host)
@@ -157,6 +155,16 @@ class Client:
             ) from error
         with socket:
             yield Talk(socket)
+
+
+def _host(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        if parts.scheme in ("http", "https") and parts.hostname:
+            return parts.hostname
+    except ValueError:  # half an IPv6 address, for example
+        pass
+    raise WrongUsage(f"{url!r} is not the address of an engine.", "Use http://host:port.")
 
 
 def _words(error: Exception) -> str:

@@ -20,10 +20,16 @@ from cli.surroundings import PROJECT, engine_url, run_folder
 from serve_app.settings import Settings
 from serve_app.tutors import read_tutors
 
-STOP_LIMIT_S = 20.0
-"""Ray needs some five seconds to take a cluster down; what is left after this is killed."""
+ROUNDS = (
+    # `serve run` takes its cluster down in three to five seconds; with all asked at once, it takes
+    # longer.
+    (signal.SIGTERM, 10.0, False),
+    (signal.SIGTERM, 10.0, True),
+    (signal.SIGKILL, 5.0, True),
+)
+"""How the engine is ended: the signal, the seconds it is given, and whether everyone gets it or
+only the leader."""
 
-KILL_LIMIT_S = 5.0
 PORT_LIMIT_S = 5.0
 LOOK_INTERVAL_S = 0.2
 
@@ -171,17 +177,22 @@ class Engine:
 
 
 def _end(record: Record) -> list[psutil.Process]:
-    """Ask the engine's processes to end, then make them; returns what still lives."""
-    for number, limit_s in ((signal.SIGTERM, STOP_LIMIT_S), (signal.SIGKILL, KILL_LIMIT_S)):
-        for process in record.processes():
+    """Ask the engine to end, then what it leaves behind, then make them; returns what lives on."""
+    for number, limit_s, everyone in ROUNDS:
+        asked = [process for process in record.processes() if everyone or process.pid == record.pid]
+        for process in asked:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.send_signal(number)
-        deadline_s = time.monotonic() + limit_s
-        # Looked up anew each time: a dying cluster may still start a worker.
-        while (left := record.processes()) and time.monotonic() < deadline_s:
-            time.sleep(LOOK_INTERVAL_S)
-        if not left:
-            return []
+        if asked and not _left_after(record, limit_s):
+            break
+    return record.processes()
+
+
+def _left_after(record: Record, limit_s: float) -> list[psutil.Process]:
+    deadline_s = time.monotonic() + limit_s
+    # Looked up anew each time: a dying cluster may still start a worker.
+    while (left := record.processes()) and time.monotonic() < deadline_s:
+        time.sleep(LOOK_INTERVAL_S)
     return left
 
 

@@ -24,7 +24,11 @@ UNAVAILABLE_AFTER_S = 30.0
 LOOK_INTERVAL_S = 0.5
 REASON_LINES = 12
 
-_UNIMPORTANT = re.compile(r"^\s*$|\b(INFO|DEBUG)\b|^\s*[|+~^-]+\s*$")
+_UNIMPORTANT = re.compile(
+    r"^\s*$|\b(INFO|DEBUG|WARNING)\b|^\s*[|+~^-]+\s*$"
+    r"|SIGTERM received|PC: @|^[^@]*@ (0x|\.\.\.)|^[^@]* @  +0x"  # a process that was told to end
+    r"|^\(\w+ pid=\d+\)\s*(•.*)?$"  # Serve's list of what the throughput mode changes
+)
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,8 @@ def _check(engine: Engine, record: Record, now: Look) -> None:
         failed = now.failed[0]
         details = telling_lines(failed.message)
         raise StartFailed(f"The application {failed.name!r} could not be started:", details)
+    if engine.files.record() != record:
+        raise StartFailed("The engine was stopped while it was starting.")
     if not record.alive:
         details = telling_lines(engine.log_end(record))
         raise StartFailed("The engine ended while it was starting:", details)

@@ -23,16 +23,19 @@ FOLLOW_INTERVAL_S = 0.3
 def up(engine: Engine, wish: Wish, *, foreground: bool, limit_s: float) -> None:
     with _stoppable(foreground):
         record, begun = _started(engine, wish)
+        if not begun and _answers(record):
+            return
         try:
-            health = wait_until_up(engine, record, out, limit_s)
-        except (StartFailed, KeyboardInterrupt):
+            _tell_ready(engine, record, wait_until_up(engine, record, out, limit_s))
+            if foreground and begun:
+                _follow(engine, record)
+        except (StartFailed, KeyboardInterrupt) as end:
             # Another command's engine is that command's to stop.
             if begun:
-                _stop(engine)
-            raise
-        _tell_ready(engine, record, health)
-        if foreground and begun:
-            _follow(engine, record)
+                _clear_away(engine, record)
+            if not foreground or isinstance(end, StartFailed):
+                raise
+            say("The engine has stopped.")
 
 
 def _started(engine: Engine, wish: Wish) -> tuple[Record, bool]:
@@ -40,8 +43,8 @@ def _started(engine: Engine, wish: Wish) -> tuple[Record, bool]:
     with engine.files.locked():
         if (record := engine.files.running()) is None:
             return engine.start(wish), True
-    healthy = _answers(record)
-    say(f"The engine is {'already running' if healthy else 'being started already'}: {record.url}")
+    what = "already running" if _answers(record) else "being started already"
+    say(f"The engine is {what}: {record.url}/docs")
     if record.url != engine.url:
         restart = typed("tutor restart")
         say(f"The settings say {engine.url} meanwhile: `{restart}` moves it there.", "yellow")
@@ -90,23 +93,26 @@ def _stop(engine: Engine) -> Record | None:
         return engine.stop()
 
 
-def _follow(engine: Engine, record: Record) -> None:
-    """Show the log until the engine ends or we are told to. Raises `StartFailed`."""
+def _clear_away(engine: Engine, record: Record) -> None:
     try:
-        with engine.files.log_file.open("rb") as log:
-            log.seek(0, os.SEEK_END)
-            while record.alive:
-                if lines := log.read():
-                    sys.stdout.write(lines.decode("utf-8", "replace"))
-                    sys.stdout.flush()
-                else:
-                    time.sleep(FOLLOW_INTERVAL_S)
-    except KeyboardInterrupt:
-        down(engine)
-        return
-    details = telling_lines(engine.log_end(record))
-    _stop(engine)
-    raise StartFailed("The engine has ended:", details)
+        if engine.files.record() == record:
+            _stop(engine)
+    except CommandError:
+        if record.alive:  # else a `tutor down` is at it already
+            raise
+
+
+def _follow(engine: Engine, record: Record) -> None:
+    """Show the log until the engine ends. Raises `StartFailed`."""
+    with engine.files.log_file.open("rb") as log:
+        log.seek(0, os.SEEK_END)
+        while record.alive:
+            if lines := log.read():
+                sys.stdout.write(lines.decode("utf-8", "replace"))
+                sys.stdout.flush()
+            else:
+                time.sleep(FOLLOW_INTERVAL_S)
+    raise StartFailed("The engine has ended:", telling_lines(engine.log_end(record)))
 
 
 @contextmanager
@@ -115,6 +121,8 @@ def _stoppable(foreground: bool) -> Iterator[None]:
     `&` starts its jobs with that one ignored."""
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
+        for number in signals:  # once is enough; stopping takes its time
+            signal.signal(number, signal.SIG_IGN)
         raise KeyboardInterrupt
 
     signals = (signal.SIGTERM, signal.SIGINT) if foreground else ()

@@ -2,11 +2,11 @@
 
 from typing import Literal
 
-from engines.asr.choice import choose_asr
 from ray.serve import Application
 
 from deployments.resources import Args, application
 from deployments.settings import read_engine_settings
+from engines.asr.choice import choose_asr
 from engines.base import Asr, Audio, EngineState, Transcript
 from engines.stub import StubAsr
 

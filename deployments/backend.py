@@ -20,17 +20,14 @@ from engines.errors import EngineError, EngineUnavailable
 
 logger = logging.getLogger(__name__)
 
-WAIT_S = 20.0
-"""How long a learner's turn waits for a backend that is missing or restarting: Serve needs some
-five seconds to replace a dead replica, and a small model some more to load."""
-
 RETRY_INTERVAL_S = 0.25
 
 
 class Backend:
-    """One application, by its name; its handle is looked up when first needed."""
+    """One application, by its name; its handle is looked up when first needed. `wait_s` is how long
+    a call waits for it while it is missing or restarting."""
 
-    def __init__(self, application: str, wait_s: float = WAIT_S) -> None:
+    def __init__(self, application: str, wait_s: float) -> None:
         self.application = application
         self._wait_s = wait_s
         self._handle: DeploymentHandle[Any] | None = None

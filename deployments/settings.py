@@ -31,6 +31,10 @@ class EngineSettings(BaseSettings):
     whisper_model: str = ""
     """Folder of a CTranslate2 Whisper model, or a name from the hub such as `small`."""
 
+    backend_wait_seconds: float = Field(default=20.0, ge=0, le=600)
+    """How long a turn waits for an application that is missing or restarting: Serve needs some
+    five seconds to replace a dead replica, and a small model some more to load."""
+
     @field_validator("ollama_base_url")
     @classmethod
     def _http_url(cls, url: str) -> str:

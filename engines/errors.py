@@ -4,7 +4,8 @@ EngineError
 ├── EngineUnavailable    the engine is missing, starting or gone; its remedy says what to do
 ├── EngineTimeout        it did not answer in time
 ├── UnusableSpeech       the recording cannot be understood as speech
-└── UnknownAvatar        no face of that name
+├── UnknownAvatar        no face of that name
+└── UnknownVoice         no voice of that name or language
 """
 
 
@@ -44,3 +45,9 @@ class UnknownAvatar(EngineError):
     """No face of that name is known."""
 
     code = "unknown_avatar"
+
+
+class UnknownVoice(EngineError):
+    """The engine has no voice of that name or for that language."""
+
+    code = "unknown_voice"

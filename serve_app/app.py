@@ -27,7 +27,7 @@ from deployments.resources import application
 from engines.avatar.viseme.portrait import FACES, portrait
 from serve_app.api import create_api
 from serve_app.services import Engines
-from serve_app.settings import read_settings
+from serve_app.settings import Settings, read_settings
 from serve_app.tutors import DEFAULT_LLM_APP, Tutor, Tutors, read_tutors
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -52,13 +52,14 @@ class Gateway:
         self._tutors = read_tutors(PROJECT / args.tutors, self._settings)
 
     def __serve_build_asgi_app__(self) -> FastAPI:
-        return create_api(self._settings, _engines(self._tutors), self._tutors)
+        return create_api(self._settings, _engines(self._tutors, self._settings), self._tutors)
 
 
-def _engines(tutors: Tutors) -> Engines:
+def _engines(tutors: Tutors, settings: Settings) -> Engines:
     """The verbs, each behind the handle of its application."""
-    asr, tts, avatar = Backend("asr"), Backend("tts"), Backend("avatar")
-    llms = {app: Backend(app) for app in sorted(tutors.llm_apps)}
+    wait_s = settings.backend_wait_seconds
+    asr, tts, avatar = (Backend(app, wait_s) for app in ("asr", "tts", "avatar"))
+    llms = {app: Backend(app, wait_s) for app in sorted(tutors.llm_apps)}
     remote_llms = {app: RemoteLlm(backend) for app, backend in llms.items()}
     named = {"llm" if app == DEFAULT_LLM_APP else app: llm for app, llm in llms.items()}
 

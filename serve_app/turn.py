@@ -247,20 +247,23 @@ class Turn:
     async def _film(
         self, voice: asyncio.Queue[Audio | None], face: str, first_frame: int
     ) -> bytes | None:
-        framing = Framing(face, first_frame)
         backdrop = await asyncio.to_thread(self._verbs.backdrop, face)
-        film: Mp4Recording | None = None
-        while (piece := await voice.get()) is not None:
-            film = film or Mp4Recording(rate_hz=piece.rate_hz)
-            await asyncio.to_thread(film.add_audio, piece.samples)
-            for stretch in framing.feed(piece):
-                await self._draw(stretch, backdrop, film)
-        if film is None:
+        if (piece := await voice.get()) is None:
             return None
-        for stretch in framing.flush():
-            await self._draw(stretch, backdrop, film)
-        self.answer.frames = framing.frames
-        return await asyncio.to_thread(film.finish)
+        framing = Framing(face, first_frame)
+        film = Mp4Recording(rate_hz=piece.rate_hz)
+        try:
+            while piece is not None:
+                await asyncio.to_thread(film.add_audio, piece.samples)
+                for stretch in framing.feed(piece):
+                    await self._draw(stretch, backdrop, film)
+                piece = await voice.get()
+            for stretch in framing.flush():
+                await self._draw(stretch, backdrop, film)
+            self.answer.frames = framing.frames
+            return await asyncio.to_thread(film.finish)
+        finally:
+            film.close()
 
     async def _draw(self, stretch: Stretch, backdrop: Backdrop, film: Mp4Recording) -> None:
         patches = self._verbs.show.animate(stretch.speech, stretch.cue)

@@ -2,16 +2,65 @@
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from serve_app.settings import Settings
 from tests.postgres import running_postgres
-from tests.running import RAY_ALONE
+from tests.running import (
+    MAX_SESSIONS,
+    RAY_ALONE,
+    THROUGHPUT,
+    Running,
+    free_port,
+    graph,
+    plain,
+    serving,
+    stub_engines,
+    two_gateways,
+)
 
 os.environ.update(RAY_ALONE)  # before Ray is imported anywhere
+
+MODES = ("plain", "default", "throughput")
 
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
     with running_postgres() as url:
         yield url
+
+
+@pytest.fixture(scope="session", params=MODES)
+def engine(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Running]:
+    """The gateway alone with stub engines and without Ray (`plain`), and the whole graph with its
+    embedded engines and two gateways under `serve run`, in Serve's two modes."""
+    home: Path = tmp_path_factory.mktemp(request.param)
+    if request.param == "plain":
+        settings = Settings(tutor_home=home, max_sessions=MAX_SESSIONS)
+        with plain(settings, stub_engines()) as running:
+            yield running
+        return
+    environ = {"MAX_SESSIONS": str(MAX_SESSIONS)}
+    if request.param == "throughput":
+        environ |= THROUGHPUT
+    with serving(home, graph(free_port(), two_gateways), environ) as running:
+        yield running
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All tests of one running engine stand together, so that each is started once; whatever needs
+    Ray is marked, so that it can be left out."""
+
+    def mode(item: pytest.Item) -> str:
+        callspec = getattr(item, "callspec", None)
+        return str(callspec.params.get("engine", "")) if callspec else ""
+
+    for item in items:
+        if mode(item) in ("default", "throughput"):
+            item.add_marker(pytest.mark.cluster)
+    order = {name: index for index, name in enumerate(MODES)}
+    items.sort(key=lambda item: order.get(mode(item), -1))

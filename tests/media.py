@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import av
 import numpy as np
+from av.container import InputContainer
 
 from engines.base import Pcm, Pixels
 
@@ -51,13 +52,13 @@ def film(data: str) -> Film:
     """Decode a base64 MP4: H.264 in yuv420p with AAC, its index in front of the media."""
     content = base64.b64decode(data, validate=True)
     assert content.index(b"moov") < content.index(b"mdat"), "not a faststart file"
-    with av.open(io.BytesIO(content), format="mp4") as container:
+    with _opened(content) as container:
         video = container.streams.video[0]
         assert (video.codec_context.name, video.codec_context.pix_fmt) == ("h264", "yuv420p")
         assert container.streams.audio[0].codec_context.name == "aac"
         fps = float(video.average_rate or 0)
-        frames = [frame.to_ndarray(format="bgr24") for frame in container.decode(video=0)]
-    with av.open(io.BytesIO(content), format="mp4") as container:
+        frames = [_pixels(frame) for frame in container.decode(video=0)]
+    with _opened(content) as container:
         resampler = av.AudioResampler(format="s16", layout="mono")
         rate_hz = container.streams.audio[0].codec_context.sample_rate
         pieces = []
@@ -67,3 +68,13 @@ def film(data: str) -> Film:
                 continue
             pieces += [part.to_ndarray()[0] for part in resampler.resample(frame)]
     return Film(frames, np.concatenate(pieces).astype(np.int16), rate_hz, fps)
+
+
+def _opened(content: bytes) -> InputContainer:
+    container = av.open(io.BytesIO(content), mode="r", format="mp4")
+    assert isinstance(container, InputContainer)
+    return container
+
+
+def _pixels(frame: av.VideoFrame) -> Pixels:
+    return frame.to_ndarray(format="bgr24").astype(np.uint8)

@@ -15,12 +15,9 @@ import pytest
 BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
 
 
-def _unprivileged() -> dict[str, int]:
+def _owner() -> pwd.struct_passwd:
     """PostgreSQL refuses to run as root; its Debian package made a user for it."""
-    if os.geteuid() != 0:
-        return {}
-    user = pwd.getpwnam("postgres")
-    return {"user": user.pw_uid, "group": user.pw_gid}
+    return pwd.getpwnam("postgres") if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
 
 
 @contextlib.contextmanager
@@ -32,9 +29,8 @@ def running_postgres() -> Iterator[str]:
             pytest.fail(message)
         pytest.skip(message)
     folder = Path(tempfile.mkdtemp(prefix="tutor-pg-"))
-    identity = _unprivileged()
-    if identity:
-        os.chown(folder, identity["user"], identity["group"])
+    owner = _owner()
+    os.chown(folder, owner.pw_uid, owner.pw_gid)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -43,7 +39,14 @@ def running_postgres() -> Iterator[str]:
     options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
 
     def run(*command: str) -> None:
-        subprocess.run(command, check=True, cwd=folder, stdout=subprocess.DEVNULL, **identity)
+        subprocess.run(
+            command,
+            check=True,
+            cwd=folder,
+            stdout=subprocess.DEVNULL,
+            user=owner.pw_uid if os.geteuid() == 0 else None,
+            group=owner.pw_gid if os.geteuid() == 0 else None,
+        )
 
     run(str(BINARIES[-1] / "initdb"), "-D", str(data), "-U", "tutor", "-A", "trust")
     run(*control, "-o", options, "-l", str(folder / "log"), "start")

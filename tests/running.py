@@ -200,6 +200,14 @@ def graph(port: int, change: Callable[[dict[str, Any]], None] | None = None) -> 
     return config
 
 
+MAX_SESSIONS = 40
+"""More than the tests need at once, and few enough to fill up in a moment."""
+
+
+def two_gateways(config: dict[str, Any]) -> None:
+    application(config, "gateway")["deployments"][0]["num_replicas"] = 2
+
+
 def application(config: dict[str, Any], name: str) -> dict[str, Any]:
     found: dict[str, Any] = next(app for app in config["applications"] if app["name"] == name)
     return found
@@ -248,13 +256,14 @@ def serving(
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
     """End `serve run` and everything that Ray started for it."""
-    family = [process, *_descendants(process.pid)]
+    family = _descendants(process.pid)
     process.send_signal(signal.SIGTERM)
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(20)
     for member in family:
-        with contextlib.suppress(ProcessLookupError, psutil.Error):
+        with contextlib.suppress(psutil.Error):
             member.kill()
+    process.kill()
     process.wait()
 
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engines.base import Audio, Pcm, Phoneme, Voice
-from engines.errors import EngineError
+from engines.errors import UnknownVoice
 from engines.language import HAN, language_of
 from engines.tts.espeak_library import Buffer, EspeakLibrary, Settings, open_espeak
 
@@ -63,12 +63,6 @@ _CLAUSE_END = re.compile(r"[,;:.!?](?=\s)|[，。；：、！？…]")
 _HAN_RUN = re.compile(f"([{HAN}](?:[{HAN}\\s，、；：。！？“”‘’《》]*[{HAN}])?[，。；：、！？]?)")
 _MUTE = frozenset(["Cc", "Cf", "Cn", "Co", "Cs", "Sk", "So", "Me"])
 _STRESS = str.maketrans("", "", "ˈˌ")
-
-
-class UnknownVoice(EngineError):
-    """espeak has no such variant or does not speak the language."""
-
-    code = "unknown_voice"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from tests.running import Running
+from tests.running import MAX_SESSIONS, Running
 
 
 async def test_health_names_the_engine_of_every_stage(engine: Running) -> None:
@@ -18,7 +18,7 @@ async def test_health_names_the_engine_of_every_stage(engine: Running) -> None:
     for stage in health["engines"].values():
         assert stage["state"] in ("ready", "degraded")
         assert stage["state"] == "ready" or (stage["reason"] and stage["remedy"])
-    assert health["sessions"]["max"] == 200
+    assert health["sessions"]["max"] == MAX_SESSIONS
     assert health["version"]
 
 
@@ -106,7 +106,7 @@ async def test_sessions_are_listed_by_student_and_tutor_and_page(engine: Running
     ):
         listed = (await http.get("/v1/sessions", params={"student_id": 77})).json()
         assert [entry["session_id"] for entry in listed] == [first.id, second.id]
-        query = {"student_id": 77, "after": first.id, "limit": 1}
+        query: dict[str, str | int] = {"student_id": 77, "after": first.id, "limit": 1}
         rest = (await http.get("/mgmt/v1/sessions", params=query)).json()
         assert [entry["session_id"] for entry in rest] == [second.id]
         query = {"student_id": 77, "tutor_id": 1}

@@ -130,18 +130,16 @@ async def test_sound_is_taken_out_of_a_video() -> None:
     assert (await decode_recording(file.getvalue())).seconds == pytest.approx(1, abs=0.1)
 
 
-@pytest.mark.parametrize("kind", CONTAINERS)
+@pytest.mark.parametrize("kind", sorted(set(CONTAINERS) - {"m4a", "mp4 opus"}))
 async def test_a_recording_that_breaks_off_gives_what_there_is(kind: str) -> None:
-    if kind in ("m4a", "mp4 opus"):
-        pytest.skip("an M4A has its index at the end, so half of one is nothing")
     whole = record(tone(4), kind)
 
     audio = await decode_recording(whole[: len(whole) // 2])
 
-    assert 1 < audio.seconds < 3
+    assert 0.9 < audio.seconds < 3
 
 
-async def test_half_an_m4a_is_refused() -> None:
+async def test_half_an_m4a_has_no_index_and_is_refused() -> None:
     whole = record(tone(4), "m4a")
     with pytest.raises(UnreadableRecording):
         await decode_recording(whole[: len(whole) // 2])
@@ -163,6 +161,15 @@ async def test_the_limit_is_kept_but_an_encoders_padding_is_forgiven() -> None:
     assert refusal.value.code == "audio_too_long"
 
 
+STARTS = {
+    "wav": b"RIFF\xff\xff\xff\x7fWAVEfmt ",
+    "webm": b"\x1aE\xdf\xa3",
+    "ogg": b"OggS",
+    "flac": b"fLaC",
+    "mp3": b"ID3\x04\0\0\0\0\0\0",
+    "m4a": b"\0\0\0\x18ftypM4A ",
+}
+
 REFUSED: dict[str, Callable[[], bytes]] = {
     "nothing": lambda: b"",
     "one byte": lambda: b"\xff",
@@ -176,17 +183,6 @@ REFUSED: dict[str, Callable[[], bytes]] = {
     "huge picture": lambda: huge_png(),
     "no sound at all": lambda: record(silence(0)),
     "a blink of sound": lambda: record(tone(0.05)),
-    **{
-        f"only the first bytes of {name}": lambda start=start: start + bytes(range(256)) * 20
-        for name, start in {
-            "wav": b"RIFF\xff\xff\xff\x7fWAVEfmt ",
-            "webm": b"\x1aE\xdf\xa3",
-            "ogg": b"OggS",
-            "flac": b"fLaC",
-            "mp3": b"ID3\x04\0\0\0\0\0\0",
-            "m4a": b"\0\0\0\x18ftypM4A ",
-        }.items()
-    },
 }
 
 
@@ -195,6 +191,12 @@ async def test_what_is_no_recording_is_refused_with_what_is_accepted(what: str) 
     with pytest.raises(UnreadableRecording, match="accepted are .* WAV, WebM") as refusal:
         await decode_recording(REFUSED[what]())
     assert refusal.value.code == "audio_unreadable"
+
+
+@pytest.mark.parametrize("kind", STARTS)
+async def test_only_the_start_of_a_recording_is_refused(kind: str) -> None:
+    with pytest.raises(UnreadableRecording):
+        await decode_recording(STARTS[kind] + bytes(range(256)) * 20)
 
 
 async def test_noise_behind_any_known_start_never_ends_in_another_error() -> None:
@@ -263,17 +265,36 @@ def an_hour_of_silence(container: str) -> bytes:
     return file.getvalue()
 
 
-def m4a_claiming(samples: int) -> bytes:
-    data = record(tone(0.3), "m4a")
-    at = data.index(b"stsz")
-    return data[: at + 8] + struct.pack(">II", 1, samples) + data[at + 16 :]
+def box(kind: bytes, *numbers: int) -> bytes:
+    return struct.pack(f">I4s{len(numbers)}I", 8 + 4 * len(numbers), kind, *numbers)
 
 
-def fragment_claiming(samples: int) -> bytes:
+def with_boxes(data: bytes, others: dict[bytes, bytes]) -> bytes:
+    """An MP4 with some of its boxes replaced and the sizes around them put right."""
+    result = b""
+    while data:
+        size, kind = struct.unpack_from(">I4s", data)
+        content, data = data[8:size], data[size:]
+        if kind in (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"moof", b"traf"):
+            content = with_boxes(content, others)
+        plain = struct.pack(">I4s", 8 + len(content), kind) + content
+        result += others.get(kind, plain)
+    return result
+
+
+def m4a_claiming(packets: int) -> bytes:
+    claims = {
+        b"stsz": box(b"stsz", 0, 1, packets),  # each of one byte
+        b"stsc": box(b"stsc", 0, 1, 1, packets, 1),  # all in one chunk
+        b"stts": box(b"stts", 0, 1, packets, 1024),
+        b"stco": box(b"stco", 0, 1, 48),
+    }
+    return with_boxes(record(tone(0.3), "m4a"), claims)
+
+
+def fragment_claiming(packets: int) -> bytes:
     data = record(tone(0.3), "m4a", options={"movflags": "frag_keyframe+empty_moov"})
-    at = data.index(b"trun")
-    flags = struct.pack(">I", 0)  # no field for any sample: nothing runs out
-    return data[: at + 4] + flags + struct.pack(">I", samples) + data[at + 12 :]
+    return with_boxes(data, {b"trun": box(b"trun", 1, packets, 100)})  # no field for any of them
 
 
 def wav_at(rate_hz: int) -> bytes:
@@ -288,8 +309,8 @@ BOMBS: dict[str, Callable[[], bytes]] = {
     "1 h of silence in webm": lambda: an_hour_of_silence("webm"),
     "a cover of 65 000 x 65 000": lambda: mp3_with_cover(huge_png()),
     "a cover of 16 000 x 16 000": lambda: mp3_with_cover(huge_png(16_000)),
-    "an m4a of 170 million samples": lambda: m4a_claiming(170_000_000),
-    "a fragment of 170 million samples": lambda: fragment_claiming(170_000_000),
+    "an m4a of 20 million packets": lambda: m4a_claiming(20_000_000),
+    "a fragment of 20 million packets": lambda: fragment_claiming(20_000_000),
     "a wav of 1 Hz": lambda: wav_at(1),
     "a wav of 4 GHz": lambda: wav_at(2**32 - 1),
 }

@@ -9,14 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engines.base import Audio, Phoneme, Tts, Voice
-from engines.errors import EngineError
+from engines.errors import EngineError, UnknownVoice
 from engines.tts.espeak import (
     _SPOKEN_AS,
     PIECE_S,
     TAIL_S,
     EspeakTts,
     Pieces,
-    UnknownVoice,
     portions,
 )
 from engines.tts.espeak_library import Buffer, open_espeak

@@ -1,0 +1,147 @@
+import io
+import wave
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import av
+import httpx
+import pytest
+
+from engines.base import Message
+from engines.errors import EngineError
+from engines.stub import STUB_WORDS
+from serve_app.settings import Settings
+from tests.cli.conftest import Tutor
+from tests.media import wav
+from tests.running import Running, free_port, plain, stub_engines
+
+STUDENT = 4711
+
+
+@pytest.fixture
+def chat(engine: Running, tutor: Tutor) -> Tutor:
+    def run(*arguments: str, says: str | None = None) -> object:
+        student = ("--student", str(STUDENT))
+        return tutor("chat", "--url", engine.url, *student, *arguments, says=says)
+
+    return run  # type: ignore[return-value] # the same but for the address
+
+
+def live_sessions(engine: Running) -> list[object]:
+    listed: list[object] = httpx.get(
+        f"{engine.url}/v1/sessions", params={"student_id": STUDENT}
+    ).json()
+    return listed
+
+
+def test_one_question(engine: Running, chat: Tutor) -> None:
+    result = chat("Hello")
+    assert result.exit_code == 0, result.output
+    answer, timing = result.stdout.strip().splitlines()
+    assert answer.strip() == STUB_WORDS.strip()
+    assert timing.startswith("first word ")
+    assert "first sound" in timing
+    assert live_sessions(engine) == []
+
+
+def test_a_conversation_ends_with_quit_or_with_the_input(engine: Running, chat: Tutor) -> None:
+    for says in ("Hello\n\nAnd now?\n/quit\nnever\n", "Hello\nAnd now?\n"):
+        result = chat(says=says)
+        assert result.exit_code == 0, result.output
+        assert result.stdout.count(STUB_WORDS.strip()) == 2
+    assert live_sessions(engine) == []
+
+
+def test_a_recording(chat: Tutor, tmp_path: Path) -> None:
+    (tmp_path / "say.wav").write_bytes(wav())
+    result = chat("--say", "say.wav", "--audio", "answer.wav")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith("“hello stub”\n")
+    assert "understood" in result.stdout
+    with wave.open(str(tmp_path / "answer.wav")) as reader:
+        assert reader.getnframes() > 0
+
+
+def test_a_film_and_its_voice(chat: Tutor, tmp_path: Path) -> None:
+    result = chat("Hello", "--video", "answer.mp4", "--audio", "answer.mp3")
+    assert result.exit_code == 0, result.output
+    for name, kind in (("answer.mp4", "video"), ("answer.mp3", "audio")):
+        with av.open(io.BytesIO((tmp_path / name).read_bytes()), "r") as found:
+            assert [stream for stream in found.streams if stream.type == kind]
+
+
+def test_each_answer_gets_a_file_of_its_own(chat: Tutor, tmp_path: Path) -> None:
+    assert chat("--audio", "answer.wav", says="Hello\nAgain\n").exit_code == 0
+    assert sorted(path.name for path in tmp_path.glob("*.wav")) == ["answer-2.wav", "answer.wav"]
+
+
+def test_a_file_that_cannot_be_written_is_named(engine: Running, chat: Tutor) -> None:
+    result = chat("Hello", "--audio", "no/such/folder/answer.wav")
+    assert result.exit_code == 1
+    assert "answer.wav cannot be written: No such file or directory." in result.stderr
+    assert live_sessions(engine) == []
+
+
+def test_an_unknown_face_is_told_and_is_a_failure(engine: Running, chat: Tutor) -> None:
+    result = chat("Hello", "--avatar", "nobody")
+    assert result.exit_code == 1
+    assert "There is no face 'nobody'" in result.stderr
+    assert live_sessions(engine) == []
+
+
+def test_an_answer_that_breaks_off_is_told(tmp_path: Path, tutor: Tutor) -> None:
+    class Fainting:
+        async def reply(self, messages: Sequence[Message]) -> AsyncIterator[str]:
+            yield "I was just"
+            raise EngineError("The model has fainted.")
+
+    engines = stub_engines(think=lambda tutor: Fainting())
+    with plain(Settings(tutor_home=tmp_path), engines) as engine:
+        result = tutor("chat", "--url", engine.url, "Hello")
+    assert result.exit_code == 1
+    assert "I was just" in result.stdout
+    assert "The model has fainted." in result.stderr
+
+
+def test_a_session_that_is_ended_meanwhile_is_a_sentence(
+    engine: Running, chat: Tutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = iter(["Hello", "Still there?"])
+
+    def next_line(_prompt: str) -> str:
+        line = next(lines)
+        if line == "Still there?":
+            for session in httpx.get(f"{engine.url}/v1/sessions").json():
+                httpx.delete(f"{engine.url}/v1/sessions/{session['session_id']}")
+        return line
+
+    monkeypatch.setattr("builtins.input", next_line)
+    result = chat()
+    assert result.exit_code == 1
+    assert "session has been ended" in result.stderr or "closed the connection" in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_no_engine(tutor: Tutor) -> None:
+    result = tutor("chat", "--url", f"http://127.0.0.1:{free_port()}", "Hello")
+    assert result.exit_code == 1
+    assert "Start it with `tutor up`." in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["Hello", "--say", "say.wav"], "not both"),
+        (["--say", "gone.wav"], "gone.wav"),
+        (["Hello", "--audio", "answer.flac"], ".wav, .mp3, .ogg"),
+        (["--say", "large.wav"], "too large"),
+        (["Hello", "--tutor", "-1"], "--tutor"),
+    ],
+)
+def test_wrong_usage(arguments: list[str], says: str, chat: Tutor, tmp_path: Path) -> None:
+    (tmp_path / "say.wav").write_bytes(wav())
+    with (tmp_path / "large.wav").open("wb") as large:
+        large.truncate(20 * 2**20)
+    result = chat(*arguments)
+    assert result.exit_code == 2
+    assert says in result.output

@@ -1,0 +1,121 @@
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from cli.errors import WrongUsage
+from cli.graph_file import llm_models, read_graph, resolved, tutors_file, written
+from serve_app.settings import Settings
+from serve_app.tutors import read_tutors
+from tests.running import PROJECT
+
+ADDRESS = ("127.0.0.1", 9310)
+
+
+@pytest.fixture
+def graph() -> dict[str, Any]:
+    return read_graph(PROJECT / "configs/serve.yaml")
+
+
+def names(graph: dict[str, Any]) -> list[str]:
+    return [entry["name"] for entry in graph["applications"]]
+
+
+def test_the_address_is_that_of_the_settings(graph: dict[str, Any]) -> None:
+    found = resolved(graph, ("0.0.0.0", 9310), {})
+    assert found["http_options"] == {"host": "0.0.0.0", "port": 9310}
+    assert found["applications"] == graph["applications"]
+
+
+def test_other_http_options_are_kept(graph: dict[str, Any]) -> None:
+    graph["http_options"]["keep_alive_timeout_s"] = 5
+    assert resolved(graph, ADDRESS, {})["http_options"]["keep_alive_timeout_s"] == 5
+
+
+def test_a_model_that_is_not_listed_gets_an_application_like_the_default(
+    graph: dict[str, Any],
+) -> None:
+    graph["applications"][2]["deployments"][0]["max_ongoing_requests"] = 7
+    found = resolved(graph, ADDRESS, {"llm-qwen3-8b": "qwen3:8b"})
+    added = found["applications"][-1]
+    assert names(found) == [*names(graph), "llm-qwen3-8b"]
+    assert added["args"] == {"engine": "auto", "model": "qwen3:8b"}
+    assert added["route_prefix"] is None
+    assert added["deployments"][0]["max_ongoing_requests"] == 7
+
+
+def test_a_model_that_is_listed_is_left_as_it_is(graph: dict[str, Any]) -> None:
+    listed = {**graph["applications"][2], "name": "llm-qwen3-8b", "args": {"engine": "stub"}}
+    graph["applications"].append(listed)
+    found = resolved(graph, ADDRESS, {"llm-qwen3-8b": "qwen3:8b"})
+    assert found["applications"] == graph["applications"]
+
+
+def test_the_graph_that_was_read_is_not_changed(graph: dict[str, Any]) -> None:
+    before = yaml.safe_dump(graph)
+    resolved(graph, ADDRESS, {"llm-a": "a"})["applications"][0]["name"] = "other"
+    assert yaml.safe_dump(graph) == before
+
+
+def test_without_a_default_there_is_nothing_to_copy(graph: dict[str, Any]) -> None:
+    graph["applications"] = graph["applications"][:2]
+    with pytest.raises(WrongUsage, match="llm-default"):
+        resolved(graph, ADDRESS, {"llm-a": "a"})
+
+
+def test_serve_understands_what_is_written(graph: dict[str, Any]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Ray's own, of what pydantic will remove one day
+        from ray.serve.schema import ServeDeploySchema
+    text = written(resolved(graph, ADDRESS, {"llm-a": "a"}))
+    schema = ServeDeploySchema.model_validate(yaml.safe_load(text))
+    assert (schema.http_options.host, schema.http_options.port) == ADDRESS
+    assert "llm-a" in [app.name for app in schema.applications]
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("applications: [", "not YAML"),
+        ("[]", "no named"),
+        ("applications: []", "no named"),
+        ("applications: [{import_path: x}]", "no named"),
+    ],
+)
+def test_a_file_that_is_no_graph_is_refused(tmp_path: Path, content: str, says: str) -> None:
+    (tmp_path / "graph.yaml").write_text(content)
+    with pytest.raises(WrongUsage, match=says):
+        read_graph(tmp_path / "graph.yaml")
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(WrongUsage, match=r"gone\.yaml cannot be read"):
+        read_graph(tmp_path / "gone.yaml")
+
+
+def test_the_tutors_file_is_the_gateways(graph: dict[str, Any]) -> None:
+    assert tutors_file(graph) == "configs/tutors.yaml"
+    graph["applications"][0]["args"]["tutors"] = "/etc/tutors.yaml"
+    assert tutors_file(graph) == "/etc/tutors.yaml"
+    del graph["applications"][0]["args"]
+    assert tutors_file(graph) == "configs/tutors.yaml"
+
+
+def test_the_models_are_those_of_the_tutors_and_of_the_settings(tmp_path: Path) -> None:
+    file = tmp_path / "tutors.yaml"
+    file.write_text(
+        """
+        tutors:
+          1: {face: anna, model: "own:1"}
+          2: {face: anna}
+        anyone: [{face: anna, model: "own:2"}, {face: anna}]
+        """
+    )
+    settings = Settings(
+        default_llm_model="default", tutor_llm_models={2: "set:2", 3: "default", 9: "own:1"}
+    )
+    models = llm_models(file, settings)
+    assert models == {"llm-own-1": "own:1", "llm-own-2": "own:2", "llm-set-2": "set:2"}
+    assert {*models, "llm-default"} == read_tutors(file, settings).llm_apps
