@@ -66,6 +66,8 @@ class Answer:
     voice: str | None = None
     video: str | None = None
     failed: bool = False
+    line_open: bool = False
+    """The cursor stands behind words of the answer."""
     marks: dict[str, float] = field(default_factory=dict)
     """Milliseconds from the question to the first of each."""
 
@@ -136,7 +138,8 @@ class Conversation:
             # The pong comes after all that the interruption brings, whatever that is.
             self._socket.send(type="ping")
             self._take(answer, until="pong")
-            out.print(Text(" [cut off]", style="dim"))
+            _end_line(answer)
+            say("[cut off]", "dim")
         self._answers += 1
         self._keep(answer)
         out.print(Text(answer.timing(), style="dim"))
@@ -177,6 +180,7 @@ def _show(event: Event, answer: Answer) -> None:
         case "text_delta":
             answer.mark("first word")
             answer.text += event["content"]
+            answer.line_open = True
             out.print(Text(event["content"]), end="", soft_wrap=True)
         case "audio_delta":
             answer.mark("first sound")
@@ -186,7 +190,8 @@ def _show(event: Event, answer: Answer) -> None:
             answer.voice = event["data"]
         case "error":
             answer.failed = True
-            complain(f"\n{event['content']}" if answer.text else event["content"])
+            _end_line(answer)
+            complain(event["content"])
         case _:
             pass  # states, and what a later engine may tell
 
@@ -195,10 +200,16 @@ def _close(event: Event, answer: Answer) -> None:
     """The whole answer, the words of which have been shown as they came."""
     if not answer.text:
         answer.text = event["content"]
-        out.print(Text(answer.text), end="", soft_wrap=True)
-    out.print()
+        out.print(Text(answer.text), soft_wrap=True)
+    _end_line(answer)
     answer.voice = event.get("audio")
     answer.video = event.get("video")
+
+
+def _end_line(answer: Answer) -> None:
+    if answer.line_open:
+        out.print()
+        answer.line_open = False
 
 
 def _lines() -> Iterator[str]:

@@ -24,6 +24,8 @@ STUDENT_ID = 0
 
 SENTENCE = "hello how are you today"
 CLOSE_LIMIT_S = 10.0
+FOLLOW_LIMIT_S = 10.0
+"""The voice is sent right behind its text."""
 
 BAD_TOKEN_CLOSE = 4401
 NO_CONTENT = 204
@@ -139,7 +141,7 @@ class Walk:
             socket.send(type="audio", data=base64.b64encode(spoken(SENTENCE)).decode())
             words = expect(socket, "transcription", stage="asr")["content"]
             expect(socket, "text", stage="llm")
-            audio = expect(socket, "audio", stage="tts")
+            audio = expect(socket, "audio", stage="tts", limit_s=FOLLOW_LIMIT_S)
         return f"understood “{words}”, {heard(audio.get('data'))}"
 
     def check_video(self) -> str:

@@ -29,20 +29,22 @@ class Wrong(Exception):
         """The engine that is probably to blame."""
 
 
-def expect(socket: Talk, kind: str, stage: str | None = None) -> Event:
+def expect(
+    socket: Talk, kind: str, stage: str | None = None, limit_s: float = ANSWER_LIMIT_S
+) -> Event:
     """The next event, which must be of this type. Raises `Wrong`."""
     try:
-        event = socket.receive()
+        event = socket.receive(limit_s)
     except Silent as silent:
-        raise Wrong(f"`{kind}`", f"nothing within {ANSWER_LIMIT_S:.0f} s", stage) from silent
+        raise Wrong(f"`{kind}`", f"nothing within {limit_s:g} s", stage) from silent
     except Hung as hung:
         raise Wrong(f"`{kind}`", f"the end of the connection ({hung.code})", stage) from hung
     if event.get("type") == kind:
         return event
-    came = f"`{event.get('type')}`"
     if event.get("type") == "error":
-        came += f" ({event.get('content')})"
-    raise Wrong(f"`{kind}`", came, stage)
+        # Its own sentence says more than a guess at the engine to blame.
+        raise Wrong(f"`{kind}`", f"`error`: {event.get('content')}")
+    raise Wrong(f"`{kind}`", f"`{event.get('type')}`", stage)
 
 
 def heard(data: str | None) -> str:

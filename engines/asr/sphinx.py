@@ -9,6 +9,7 @@ A cancelled turn kills the child, which stops at once; the next one starts a fre
 """
 
 import asyncio
+import contextlib
 import importlib.util
 import os
 import re
@@ -84,7 +85,8 @@ class SphinxAsr:
             try:
                 text = await child.recognise(speech)
             except BaseException:
-                # A cancelled or failed child is in the middle of something: never talk to it again.
+                # Cancelled or failed, it is in the middle of something: never talk to it again.
+                # Its end is also the end of the thread that waits for it.
                 child.kill()
                 child = _Child()
                 raise
@@ -121,21 +123,13 @@ class _Child:
 
     async def recognise(self, speech: Audio) -> str:
         limit_s = START_LIMIT_S + PATIENCE_PER_SECOND * speech.seconds
-        exchange = asyncio.create_task(
-            asyncio.to_thread(self._exchange, speech.samples.tobytes()), name="sphinx-exchange"
-        )
         try:
             async with asyncio.timeout(limit_s):
-                return await asyncio.shield(exchange)
+                return await asyncio.to_thread(self._exchange, speech.samples.tobytes())
         except TimeoutError as error:
             raise EngineTimeout(
                 f"The embedded recogniser did not answer within {limit_s:.0f} s."
             ) from error
-        finally:
-            if not exchange.done():
-                # The thread waits on the pipe; the end of the child is the end of its wait.
-                self.kill()
-                await asyncio.gather(exchange, return_exceptions=True)
 
     def _exchange(self, samples: bytes) -> str:
         stdin, stdout = self._process.stdin, self._process.stdout
@@ -162,6 +156,10 @@ def _environment() -> dict[str, str]:
 def _end(process: "subprocess.Popen[bytes]") -> None:
     process.kill()
     process.wait()
+    for pipe in (process.stdin, process.stdout):
+        with contextlib.suppress(OSError):  # what was not written yet has nowhere to go
+            if pipe is not None:
+                pipe.close()
 
 
 def _send(pipe: IO[bytes], message: bytes) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
 
 from engines.base import EngineState, Message
 from engines.errors import EngineError, EngineTimeout
@@ -33,9 +34,10 @@ class BestLlm:
         if self._problem is None:
             begun = False
             try:
-                async for token in self._ollama.reply(messages):
-                    begun = True
-                    yield token
+                async with aclosing(self._ollama.reply(messages)) as tokens:
+                    async for token in tokens:
+                        begun = True
+                        yield token
                 return
             except EngineError as error:
                 self._note(error.sentence)
@@ -51,6 +53,9 @@ class BestLlm:
         return EngineState(
             "offline", "degraded", "No language model is connected.", remedy=self._problem
         )
+
+    async def close(self) -> None:
+        await self._ollama.close()
 
     async def _probe(self) -> None:
         if time.monotonic() - self._probed_s < PROBE_INTERVAL_S:

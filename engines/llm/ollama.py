@@ -1,6 +1,6 @@
 """A language model behind an Ollama server."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from typing import cast
 
@@ -13,7 +13,8 @@ from engines.errors import EngineError, EngineUnavailable
 CONNECT_LIMIT_S = 2.0
 """A server on this machine or in this network accepts at once, or it is not there."""
 
-FAMILIES_ONLY_LATEST = ":latest"
+LATEST = ":latest"
+"""The tag that a name without one means."""
 
 
 class OllamaLlm:
@@ -33,10 +34,10 @@ class OllamaLlm:
         except (ConnectionError, httpx.HTTPError, ResponseError) as error:
             raise self._missing_server() from error
         names = {model.model for model in listed.models}
-        if not names & {self._model, self._model + FAMILIES_ONLY_LATEST}:
+        if not names & {self._model, self._model + LATEST}:
             raise self._missing_model()
 
-    async def reply(self, messages: Sequence[Message]) -> AsyncIterator[str]:
+    async def reply(self, messages: Sequence[Message]) -> AsyncGenerator[str, None]:
         try:
             stream = await self._client.chat(
                 model=self._model,
@@ -55,6 +56,10 @@ class OllamaLlm:
             raise EngineError(f"Ollama refused: {refused.error}") from refused
         except (ConnectionError, httpx.HTTPError) as lost:
             raise self._missing_server() from lost
+
+    async def close(self) -> None:
+        """Let go of the connections to the server."""
+        await self._client.close()
 
     def _missing_server(self) -> EngineUnavailable:
         return EngineUnavailable(

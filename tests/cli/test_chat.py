@@ -1,4 +1,8 @@
 import io
+import os
+import signal
+import subprocess
+import sys
 import wave
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -9,7 +13,7 @@ import pytest
 
 from engines.base import Message
 from engines.errors import EngineError
-from engines.stub import STUB_WORDS
+from engines.stub import STUB_WORDS, StubLlm
 from serve_app.settings import Settings
 from tests.cli.conftest import Tutor
 from tests.media import wav
@@ -101,6 +105,31 @@ def test_an_answer_that_breaks_off_is_told(tmp_path: Path, tutor: Tutor) -> None
     assert result.exit_code == 1
     assert "I was just" in result.stdout
     assert "The model has fainted." in result.stderr
+
+
+def test_ctrl_c_cuts_an_answer_off_and_the_conversation_goes_on(tmp_path: Path) -> None:
+    slow = StubLlm(tokens=("One. ", "Two. ", "never"), gap_s=2.0)
+    engines = stub_engines(think=lambda tutor: slow)
+    with plain(Settings(tutor_home=tmp_path), engines) as engine:
+        process = subprocess.Popen(
+            [str(Path(sys.executable).with_name("tutor")), "chat", "--url", engine.url],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write("Count\n")
+        process.stdin.flush()
+        assert process.stdout.read(4) == "One."
+        process.send_signal(signal.SIGINT)
+        rest, _ = process.communicate("Again\n", timeout=30)
+    first, second = rest.split("[cut off]")
+    assert "never" not in first
+    assert "One. Two. never" in second
+    assert process.returncode == 0
 
 
 def test_a_session_that_is_ended_meanwhile_is_a_sentence(

@@ -13,6 +13,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
+from cli import check
 from engines.base import Audio, EngineState, Message, Voice
 from engines.errors import EngineError
 from serve_app.settings import Settings
@@ -83,10 +84,17 @@ def forwarding(port: int, to: int) -> Iterator[None]:
     thread.join(10)
 
 
-class MuteTts:
+class HoarseTts:
     async def speak(self, sentence: str, voice: Voice) -> AsyncIterator[Audio]:
         raise EngineError("The voice is hoarse.")
         yield
+
+
+class MuteTts:
+    async def speak(self, sentence: str, voice: Voice) -> AsyncIterator[Audio]:
+        silence: tuple[Audio, ...] = ()
+        for piece in silence:
+            yield piece
 
 
 class SilentLlm:
@@ -105,24 +113,38 @@ def broken(tmp_path: Path) -> Any:
     return running
 
 
-def test_an_engine_without_a_voice_is_found_out(broken: Any, tutor: Tutor) -> None:
+def test_an_engine_without_a_voice_is_found_out(
+    broken: Any, tutor: Tutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def states() -> dict[str, EngineState]:
         return {"tts": EngineState("x", "degraded", "It is hoarse.", "Give it tea.")}
 
+    monkeypatch.setattr(check, "FOLLOW_LIMIT_S", 0.5)
     with broken(speak=MuteTts(), states=states) as engine:
         result = tutor("check", "--url", engine.url)
     assert result.exit_code == 1
     assert marks(result.output) == "✓✓✓✓✓✗✗✗✓✓"
     assert "expected a voice; came an answer without one" in result.output
-    assert "Give it tea." in result.output
+    assert "expected `audio`; came nothing within 0.5 s" in result.output
+    assert "expected `video`; came `text`" in result.output
+    assert result.output.count("Give it tea.") == 2
     assert "3 of 10 steps failed" in result.output
 
 
-def test_what_the_engine_complains_of_is_shown(broken: Any, tutor: Tutor) -> None:
-    with broken(think=lambda tutor: SilentLlm()) as engine:
+@pytest.mark.parametrize(
+    ("replaced", "says"),
+    [
+        ({"speak": HoarseTts()}, "The voice is hoarse."),
+        ({"think": lambda tutor: SilentLlm()}, "The model thinks of nothing."),
+    ],
+)
+def test_what_the_engine_complains_of_is_shown(
+    replaced: dict[str, Any], says: str, broken: Any, tutor: Tutor
+) -> None:
+    with broken(**replaced) as engine:
         result = tutor("check", "--url", engine.url)
     assert result.exit_code == 1
-    assert "expected `text`; came `error` (The model thinks of nothing.)" in result.output
+    assert f"expected `text`; came `error`: {says}" in result.output
 
 
 def test_an_unavailable_recogniser_is_a_warning_with_its_remedy(broken: Any, tutor: Tutor) -> None:

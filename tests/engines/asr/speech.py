@@ -13,6 +13,10 @@ RETRIEVAL = 1  # AUDIO_OUTPUT_RETRIEVAL: samples go to the callback, to no sound
 UTF8 = 1  # espeakCHARS_UTF8
 RATE = 1  # espeakRATE, words a minute
 
+ROOM_NOISE = 60
+"""Hiss around a synthetic voice, which else has empty bands that no microphone ever records: a third
+of the words is recognised without it, three quarters with it."""
+
 _SYNTH_CALLBACK = ctypes.CFUNCTYPE(
     ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p
 )
@@ -26,7 +30,7 @@ def _espeak() -> tuple[ctypes.CDLL, int]:
     return library, rate_hz
 
 
-def say(text: str, voice: str = "en-us", words_a_minute: int = 130) -> Audio:
+def say(text: str, voice: str = "en-us", words_a_minute: int = 150) -> Audio:
     """Speak `text` at the rate that recognisers are given."""
     library, rate_hz = _espeak()
     pieces: list[Pcm] = []
@@ -43,7 +47,7 @@ def say(text: str, voice: str = "en-us", words_a_minute: int = 130) -> Audio:
     data = text.encode() + b"\0"
     library.espeak_Synth(data, len(data), 0, 0, 0, UTF8, None, None)
     library.espeak_Synchronize()
-    return Audio(_at_hearing_rate(np.concatenate(pieces), rate_hz), HEARING_RATE_HZ)
+    return Audio(_in_a_room(_at_hearing_rate(np.concatenate(pieces), rate_hz)), HEARING_RATE_HZ)
 
 
 def _at_hearing_rate(samples: Pcm, rate_hz: int) -> Pcm:
@@ -52,3 +56,8 @@ def _at_hearing_rate(samples: Pcm, rate_hz: int) -> Pcm:
     resampler = av.AudioResampler(format="s16", layout="mono", rate=HEARING_RATE_HZ)
     resampled = [*resampler.resample(frame), *resampler.resample(None)]
     return np.concatenate([piece.to_ndarray()[0] for piece in resampled]).astype(np.int16)
+
+
+def _in_a_room(samples: Pcm) -> Pcm:
+    noise = np.random.default_rng(0).normal(0, ROOM_NOISE, len(samples))
+    return (samples + noise).clip(-32768, 32767).astype(np.int16)
