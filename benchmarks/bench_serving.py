@@ -13,7 +13,8 @@ from websockets.asyncio.client import connect
 
 from benchmarks.echo import create_echo, hello_world
 from benchmarks.measure import median, report
-from tests.running import THROUGHPUT, free_port, serve_run
+from cli.environment import THROUGHPUT
+from tests.running import free_port, serve_run
 
 MODES = ("bare", "default", "throughput")
 ROUND_TRIPS = 300

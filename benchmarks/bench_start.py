@@ -10,7 +10,8 @@ import psutil
 
 from benchmarks.echo import hello_world
 from benchmarks.measure import median, report
-from tests.running import THROUGHPUT, free_port, graph, serve_run
+from cli.environment import THROUGHPUT
+from tests.running import free_port, graph, serve_run
 
 ROUNDS = 5
 IDLE_S = 15.0

@@ -6,10 +6,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from cli.environment import THROUGHPUT
 from engines.stub import StubAsr, StubLlm, StubTts
 from serve_app.settings import Settings
 from tests.running import (
-    THROUGHPUT,
     Running,
     application,
     free_port,

@@ -13,10 +13,10 @@ import psutil
 from cli.dashboard import dashboard_url
 from cli.environment import STATS_PORT, engine_environment, uses_haproxy
 from cli.errors import CommandError
-from cli.graph_file import llm_models, read_graph, resolved, tutors_file, written
+from cli.graph_file import read_graph, resolved, tutors_file, written
 from cli.ports import holder, is_free
 from cli.record import Record, RunFolder
-from cli.surroundings import PROJECT, engine_url, run_folder
+from cli.surroundings import PROJECT, run_folder
 from serve_app.settings import Settings
 from serve_app.tutors import read_tutors
 
@@ -53,7 +53,7 @@ class Engine:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self.url = engine_url(settings)
+        self.url = settings.http_url
         self.files = RunFolder(run_folder(settings))
 
     def last_wish(self, otherwise: Wish) -> Wish:
@@ -102,10 +102,9 @@ class Engine:
 
     def _graph(self, config: Path) -> str:
         graph = read_graph(config)
-        tutors = PROJECT / tutors_file(graph)
-        read_tutors(tutors, self._settings)
+        tutors = read_tutors(PROJECT / tutors_file(graph), self._settings)
         address = (self._settings.management_api_host, self._settings.management_api_port)
-        return written(resolved(graph, address, llm_models(tutors, self._settings)))
+        return written(resolved(graph, address, tutors.llm_models))
 
     def _check_port(self) -> None:
         host, port = self._settings.management_api_host, self._settings.management_api_port

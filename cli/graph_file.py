@@ -9,8 +9,7 @@ from typing import Any
 import yaml
 
 from cli.errors import WrongUsage
-from serve_app.settings import Settings
-from serve_app.tutors import DEFAULT_LLM_APP, llm_app
+from serve_app.tutors import DEFAULT_LLM_APP
 
 Graph = dict[str, Any]
 
@@ -70,15 +69,3 @@ def written(graph: Graph) -> str:
     return "# Written by `tutor up` at every start; change configs/serve.yaml instead.\n" + (
         yaml.safe_dump(graph, sort_keys=False, allow_unicode=True)
     )
-
-
-def llm_models(tutors: Path, settings: Settings) -> dict[str, str]:
-    """Each application of a language model that a tutor asks for by name, with its model."""
-    entries = yaml.safe_load(tutors.read_text("utf-8"))
-    described = [*(entries.get("tutors") or {}).values(), *entries["anyone"]]
-    models = {str(entry["model"]) for entry in described if entry.get("model")}
-    models |= set(settings.tutor_llm_models.values())
-    by_app = {llm_app(model, settings): model for model in sorted(models)}
-    # The default application reads DEFAULT_LLM_MODEL by itself.
-    by_app.pop(DEFAULT_LLM_APP, None)
-    return by_app

@@ -17,7 +17,7 @@ import typer
 
 from cli.errors import CommandError, StartFailed
 from cli.screen import complain
-from cli.surroundings import PROJECT, api_key, engine_url, settings_in_force
+from cli.surroundings import PROJECT, api_key, settings_in_force
 from deployments.settings import SettingsError
 
 FAILED = 1
@@ -161,7 +161,7 @@ def check(url: Url = None, key: Key = None) -> None:
         from cli.client import Client
 
         settings = settings_in_force()
-        with Client(url or engine_url(settings), api_key(settings, key)) as client:
+        with Client(url or settings.http_url, api_key(settings, key)) as client:
             if not check(client):
                 raise typer.Exit(FAILED)
 
@@ -189,6 +189,6 @@ def chat(  # noqa: PLR0913 - typer makes an option of each argument
 
         settings = settings_in_force()
         wish = ChatWish(tutor, student, text, say, video, audio, avatar)
-        with Client(url or engine_url(settings), api_key(settings, key)) as client:
+        with Client(url or settings.http_url, api_key(settings, key)) as client:
             if not chat(client, wish):
                 raise typer.Exit(FAILED)

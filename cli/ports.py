@@ -5,8 +5,8 @@ import socket
 
 import psutil
 
-from cli.surroundings import SEEN_EVERYWHERE
 from deployments.settings import SettingsError
+from serve_app.settings import ALL_INTERFACES
 
 
 def is_free(host: str, port: int) -> bool:
@@ -59,4 +59,4 @@ def free_port() -> int:
 
 def usable_port(wanted: int) -> int:
     """The wanted port on all interfaces, or another that is free."""
-    return wanted if is_free(SEEN_EVERYWHERE[0], wanted) else free_port()
+    return wanted if is_free(ALL_INTERFACES[0], wanted) else free_port()

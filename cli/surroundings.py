@@ -9,9 +9,6 @@ from serve_app.settings import Settings, read_settings
 
 PROJECT = Path(__file__).resolve().parents[1]
 
-SEEN_EVERYWHERE = ("0.0.0.0", "::")
-"""Addresses that mean all interfaces; one connects to another one."""
-
 
 def take_env_files() -> None:
     """Put `.env` of this folder, and then of the project, into the environment.
@@ -29,16 +26,6 @@ def settings_in_force() -> Settings:
     """Raises `SettingsError` naming every wrong setting."""
     take_env_files()
     return read_settings()
-
-
-def engine_url(settings: Settings) -> str:
-    """Where a program on this machine reaches the engine."""
-    host = settings.management_api_host
-    if host in SEEN_EVERYWHERE:
-        host = "localhost"
-    elif ":" in host:
-        host = f"[{host}]"
-    return f"http://{host}:{settings.management_api_port}"
 
 
 def run_folder(settings: Settings) -> Path:

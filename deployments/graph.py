@@ -60,7 +60,7 @@ class Graph:
                 name,
                 "unavailable",
                 f"The application {name!r} could not be started.",
-                "`serve status`, or the Ray dashboard, says why.",
+                "`tutor status`, or the Ray dashboard, says why.",
             )
         try:
             async with asyncio.timeout(ASK_LIMIT_S):

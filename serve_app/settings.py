@@ -15,6 +15,10 @@ from deployments.settings import EngineSettings, SettingsError, sentences
 TUTOR_MODEL_VARIABLE = re.compile(r"^TUTOR_(\d+)_LLM_MODEL$", re.IGNORECASE)
 
 
+ALL_INTERFACES = ("0.0.0.0", "::")
+"""Addresses that mean all interfaces; one connects to another one."""
+
+
 def default_home() -> Path:
     base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
     return Path(base) / "virtual-tutor"
@@ -93,17 +97,21 @@ class Settings(EngineSettings):
 
     def engine_url(self, session_id: str) -> str:
         """Where a browser opens the socket of a session."""
-        base = self.websocket_url or f"ws://{self._browser_host()}:{self.management_api_port}"
+        base = self.websocket_url or self.http_url.replace("http", "ws", 1)
         # Behind nginx the documents configure wss://host/ws; the prefix must not double.
         while base.endswith("/ws"):
             base = base.removesuffix("/ws")
         return f"{base}/ws/ws/{session_id}"
 
-    def _browser_host(self) -> str:
+    @property
+    def http_url(self) -> str:
+        """Where a program on this machine reaches the engine."""
         host = self.management_api_host
-        if host in ("0.0.0.0", "::"):
-            return "localhost"
-        return f"[{host}]" if ":" in host else host
+        if host in ALL_INTERFACES:
+            host = "localhost"
+        elif ":" in host:
+            host = f"[{host}]"
+        return f"http://{host}:{self.management_api_port}"
 
 
 def is_loopback(host: str) -> bool:

@@ -100,12 +100,20 @@ class Tutors:
         )
 
     @property
-    def llm_apps(self) -> set[str]:
-        """The applications of all language models that a tutor may need."""
+    def llm_models(self) -> dict[str, str]:
+        """Each application of a language model that a tutor asks for by name, with its model; the
+        default one, which reads DEFAULT_LLM_MODEL by itself, is not among them."""
         entries = (*self._file.tutors.values(), *self._file.anyone)
         models = {entry.model for entry in entries if entry.model}
         models |= set(self._settings.tutor_llm_models.values())
-        return {llm_app(model, self._settings) for model in models} | {DEFAULT_LLM_APP}
+        by_app = {llm_app(model, self._settings): model for model in sorted(models)}
+        by_app.pop(DEFAULT_LLM_APP, None)
+        return by_app
+
+    @property
+    def llm_apps(self) -> set[str]:
+        """The applications of all language models that a tutor may need."""
+        return {DEFAULT_LLM_APP, *self.llm_models}
 
     @property
     def faces(self) -> set[str]:

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from cli.environment import THROUGHPUT
 from serve_app.settings import Settings
 from tests.postgres import running_postgres
 from tests.running import (
     MAX_SESSIONS,
     RAY_ALONE,
-    THROUGHPUT,
     Running,
     free_port,
     graph,

@@ -184,12 +184,6 @@ RAY_ALONE = {
 }
 """No login, no other cluster, no reports."""
 
-THROUGHPUT = {
-    "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
-    "RAY_SERVE_ENABLE_HA_PROXY": "1",
-    "RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LENGTH": str(64 * 2**20),
-}
-
 
 def graph(port: int, change: Callable[[dict[str, Any]], None] | None = None) -> dict[str, Any]:
     """configs/serve.yaml on another port, changed as a test needs it."""

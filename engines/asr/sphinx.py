@@ -117,6 +117,7 @@ class _Child:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=_environment(),
+            process_group=0,  # Ctrl-C in a terminal is for the parent, which then ends this one
         )
         self._ready = False
         self.kill = weakref.finalize(self, _end, self._process)

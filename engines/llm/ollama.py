@@ -59,7 +59,7 @@ class OllamaLlm:
 
     async def close(self) -> None:
         """Let go of the connections to the server."""
-        await self._client.close()
+        await self._client.close()  # type: ignore[no-untyped-call]  # the client leaves it so
 
     def _missing_server(self) -> EngineUnavailable:
         return EngineUnavailable(

@@ -6,9 +6,7 @@ import pytest
 import yaml
 
 from cli.errors import WrongUsage
-from cli.graph_file import llm_models, read_graph, resolved, tutors_file, written
-from serve_app.settings import Settings
-from serve_app.tutors import read_tutors
+from cli.graph_file import read_graph, resolved, tutors_file, written
 from tests.running import PROJECT
 
 ADDRESS = ("127.0.0.1", 9310)
@@ -101,21 +99,3 @@ def test_the_tutors_file_is_the_gateways(graph: dict[str, Any]) -> None:
     assert tutors_file(graph) == "/etc/tutors.yaml"
     del graph["applications"][0]["args"]
     assert tutors_file(graph) == "configs/tutors.yaml"
-
-
-def test_the_models_are_those_of_the_tutors_and_of_the_settings(tmp_path: Path) -> None:
-    file = tmp_path / "tutors.yaml"
-    file.write_text(
-        """
-        tutors:
-          1: {face: anna, model: "own:1"}
-          2: {face: anna}
-        anyone: [{face: anna, model: "own:2"}, {face: anna}]
-        """
-    )
-    settings = Settings(
-        default_llm_model="default", tutor_llm_models={2: "set:2", 3: "default", 9: "own:1"}
-    )
-    models = llm_models(file, settings)
-    assert models == {"llm-own-1": "own:1", "llm-own-2": "own:2", "llm-set-2": "set:2"}
-    assert {*models, "llm-default"} == read_tutors(file, settings).llm_apps

@@ -4,6 +4,7 @@ and a lip-synced video come out."""
 import difflib
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from engines.avatar.viseme.portrait import portrait
@@ -15,6 +16,7 @@ from tests.speech import recording
 pytestmark = pytest.mark.parametrize("engine", ["default"], indirect=True)
 
 FPS = 25
+Floats = npt.NDArray[np.float64]
 QUESTION = "hello how are you today. what is the weather like. one two three four five."
 
 
@@ -50,28 +52,28 @@ async def test_the_mouth_of_the_video_follows_its_voice(engine: Running) -> None
     assert openings[silent].max() < 0.05 * openings.max()
 
 
-def loudness_of(shown: Film) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
+def loudness_of(shown: Film) -> Floats:
     """RMS of each frame's 40 ms."""
     frame = shown.rate_hz // FPS
     count = len(shown.voice) // frame
     blocks = shown.voice[: count * frame].reshape(count, frame).astype(np.float64)
-    return np.sqrt((blocks**2).mean(axis=1))
+    return np.asarray(np.sqrt((blocks**2).mean(axis=1)))
 
 
 def silent_frames(
-    loudness: "np.ndarray[tuple[int], np.dtype[np.float64]]",
-) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
+    loudness: Floats,
+) -> npt.NDArray[np.bool_]:
     """Frames in silence that also have a silent neighbour on either side: lips need a moment."""
     silent = loudness < 0.01 * loudness.max()
-    inner = silent.copy()
+    inner: npt.NDArray[np.bool_] = silent.copy()
     inner[1:] &= silent[:-1]
     inner[:-1] &= silent[1:]
     return inner
 
 
 def shifted_correlation(
-    openings: "np.ndarray[tuple[int], np.dtype[np.float64]]",
-    loudness: "np.ndarray[tuple[int], np.dtype[np.float64]]",
+    openings: Floats,
+    loudness: Floats,
     lag: int,
 ) -> float:
     """Pearson's r when the mouth is taken to be `lag` frames late."""

@@ -35,6 +35,23 @@ def test_a_tutor_with_its_own_model_has_its_own_application(tutors: Tutors) -> N
     assert tutors.llm_apps == {"llm-default", "llm-llama3-1-8b-instruct-q4-k-m"}
 
 
+def test_each_model_that_is_asked_for_by_name_has_one_application(tmp_path: Path) -> None:
+    file = tmp_path / "tutors.yaml"
+    file.write_text(
+        """
+        tutors:
+          1: {face: anna, model: "own:1"}
+          2: {face: anna}
+        anyone: [{face: anna, model: "own:2"}, {face: anna}]
+        """
+    )
+    settings = Settings(
+        default_llm_model="default", tutor_llm_models={2: "set:2", 3: "default", 9: "own:1"}
+    )
+    models = read_tutors(file, settings).llm_models
+    assert models == {"llm-own-1": "own:1", "llm-own-2": "own:2", "llm-set-2": "set:2"}
+
+
 def test_an_avatar_id_is_a_face_or_a_tutors(tutors: Tutors) -> None:
     assert tutors.face_of("david", FACES) == "david"
     assert tutors.face_of("avatar_tutor_1", FACES) == "mei"

@@ -14,8 +14,8 @@ UTF8 = 1  # espeakCHARS_UTF8
 RATE = 1  # espeakRATE, words a minute
 
 ROOM_NOISE = 60
-"""Hiss around a synthetic voice, which else has empty bands that no microphone ever records: a third
-of the words is recognised without it, three quarters with it."""
+"""Hiss around a synthetic voice, which else has empty bands that no microphone ever records: a
+third of the words is recognised without it, three quarters with it."""
 
 _SYNTH_CALLBACK = ctypes.CFUNCTYPE(
     ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p
