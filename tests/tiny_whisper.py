@@ -11,14 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from ctranslate2.specs import WhisperSpec  # type: ignore[import-untyped]  # ships no types
-from ctranslate2.specs.common_spec import (  # type: ignore[import-untyped]  # ships no types
+from ctranslate2.specs import WhisperSpec
+from ctranslate2.specs.common_spec import (
     Conv1DSpec,
     EmbeddingsSpec,
     LayerNormSpec,
     LinearSpec,
 )
-from faster_whisper.tokenizer import (  # type: ignore[import-untyped]  # ships no types
+from faster_whisper.tokenizer import (
     _LANGUAGE_CODES,
 )
 from tokenizers import AddedToken, Tokenizer, decoders, pre_tokenizers

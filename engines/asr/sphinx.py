@@ -222,7 +222,7 @@ class _Ears:
     """The decoder and the speech detector of one child."""
 
     def __init__(self) -> None:
-        from pocketsphinx import (  # type: ignore[import-untyped]  # the wheel ships no types
+        from pocketsphinx import (
             Decoder,
             Vad,
         )

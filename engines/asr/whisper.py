@@ -16,7 +16,7 @@ from engines.base import Audio, Pcm, Transcript
 from engines.errors import EngineError, EngineUnavailable
 
 if TYPE_CHECKING:
-    from faster_whisper import WhisperModel  # type: ignore[import-untyped]  # ships no types
+    from faster_whisper import WhisperModel
 
 _log = logging.getLogger(__name__)
 
@@ -198,7 +198,7 @@ def _open(folder: Path, device: str, compute_type: str, cpu_threads: int) -> "Wh
 
 def _only_speech(samples: Pcm) -> npt.NDArray[np.float32]:
     """What is left once silence is out, from which the model makes up polite phrases."""
-    from faster_whisper.vad import (  # type: ignore[import-untyped]  # ships no types
+    from faster_whisper.vad import (
         collect_chunks,
         get_speech_timestamps,
     )

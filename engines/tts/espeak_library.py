@@ -158,7 +158,7 @@ def _buffer(wave: "ctypes._Pointer[ctypes.c_short]", count: int, events: _Events
 
 def _load() -> tuple[ctypes.CDLL, Path]:
     try:
-        import espeakng_loader  # type: ignore[import-untyped]  # ships no types
+        import espeakng_loader
 
         data = Path(espeakng_loader.get_data_path())
         library = ctypes.CDLL(espeakng_loader.get_library_path())

@@ -1,5 +1,6 @@
 """The commands in a folder of their own, away from this machine's engine, settings and `.env`."""
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,13 +16,17 @@ Tutor = Callable[..., Result]
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    before = dict(os.environ)
     monkeypatch.setenv("TUTOR_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("MANAGEMENT_API_PORT", str(free_port()))
     monkeypatch.delenv("ENGINE_API_KEY", raising=False)
     monkeypatch.setattr(surroundings, "PROJECT", tmp_path)
     monkeypatch.chdir(tmp_path)
-    return tmp_path / "home"
+    yield tmp_path / "home"
+    # The commands take `.env` into their environment, which is this process's.
+    os.environ.clear()
+    os.environ.update(before)
 
 
 @pytest.fixture

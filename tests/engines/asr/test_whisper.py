@@ -4,14 +4,14 @@ import sys
 import time
 from pathlib import Path
 
-import faster_whisper  # type: ignore[import-untyped]  # ships no types
+import faster_whisper
 import numpy as np
 import pytest
 
 from engines.asr.whisper import WhisperAsr
 from engines.base import HEARING_RATE_HZ, Audio, Transcript
 from engines.errors import EngineError, EngineUnavailable
-from tests.engines.asr.speech import say
+from tests.speech import say
 from tests.tiny_whisper import make_tiny_whisper
 
 
@@ -34,7 +34,7 @@ def copy(folder: Path, tmp_path: Path) -> Path:
 
 
 async def test_speech_becomes_text_in_the_language_that_was_named(ears: WhisperAsr) -> None:
-    transcript = await ears.transcribe(say("hello how are you"), "zh-CN")
+    transcript = await ears.transcribe(await say("hello how are you"), "zh-CN")
     assert transcript.language == "zh"
     assert transcript.text
     assert transcript.text == transcript.text.strip()
@@ -42,7 +42,7 @@ async def test_speech_becomes_text_in_the_language_that_was_named(ears: WhisperA
 
 @pytest.mark.parametrize("language", [None, "", "tlh"])
 async def test_an_unknown_language_is_found_out(ears: WhisperAsr, language: str | None) -> None:
-    transcript = await ears.transcribe(say("hello"), language)
+    transcript = await ears.transcribe(await say("hello"), language)
     assert transcript.language is not None
     assert len(transcript.language) in (2, 3)
 
@@ -56,13 +56,14 @@ async def test_silence_is_no_text(ears: WhisperAsr, seconds: float) -> None:
 async def test_a_recording_longer_than_the_models_window_is_heard_to_the_end(
     ears: WhisperAsr,
 ) -> None:
-    long = np.tile(say("one two three four five").samples, 22)
+    long = np.tile((await say("one two three four five")).samples, 22)
     assert len(long) > 35 * HEARING_RATE_HZ
     assert (await ears.transcribe(Audio(long, HEARING_RATE_HZ), "en")).text
 
 
 async def test_the_event_loop_goes_on_and_many_take_turns(ears: WhisperAsr) -> None:
-    hearing = asyncio.gather(*(ears.transcribe(say("hello"), "en") for _ in range(2)))
+    hello = await say("hello")
+    hearing = asyncio.gather(*(ears.transcribe(hello, "en") for _ in range(2)))
     slowest = 0.0
     while not hearing.done():
         begin = time.monotonic()
@@ -73,7 +74,7 @@ async def test_the_event_loop_goes_on_and_many_take_turns(ears: WhisperAsr) -> N
 
 
 async def test_a_cancelled_turn_is_left_at_once_and_harms_nobody(ears: WhisperAsr) -> None:
-    hearing = asyncio.create_task(ears.transcribe(say("one two three four five"), "en"))
+    hearing = asyncio.create_task(ears.transcribe(await say("one two three four five"), "en"))
     await asyncio.sleep(0.05)
 
     begin = time.monotonic()
@@ -81,16 +82,16 @@ async def test_a_cancelled_turn_is_left_at_once_and_harms_nobody(ears: WhisperAs
     with pytest.raises(asyncio.CancelledError):
         await hearing
     assert time.monotonic() - begin < 0.5
-    assert (await ears.transcribe(say("hello"), "en")).language == "en"
+    assert (await ears.transcribe(await say("hello"), "en")).language == "en"
 
 
 async def test_an_english_model_refuses_other_languages(tmp_path: Path) -> None:
     make_tiny_whisper(tmp_path, multilingual=False)
     ears = WhisperAsr.load(str(tmp_path), device="cpu")
 
-    assert (await ears.transcribe(say("hello"), None)).language == "en"
+    assert (await ears.transcribe(await say("hello"), None)).language == "en"
     with pytest.raises(EngineUnavailable, match="only knows English, not `zh`"):
-        await ears.transcribe(say("hello"), "zh")
+        await ears.transcribe(await say("hello"), "zh")
 
 
 async def test_a_failure_of_the_model_is_an_engine_error(
@@ -101,7 +102,7 @@ async def test_a_failure_of_the_model_is_an_engine_error(
 
     monkeypatch.setattr(faster_whisper.WhisperModel, "transcribe", fail)
     with pytest.raises(EngineError, match=r"failed \(CUDA out of memory\)\.$"):
-        await ears.transcribe(say("hello"), "en")
+        await ears.transcribe(await say("hello"), "en")
 
 
 # ── loading ───────────────────────────────────────────────────────────────────────────────────

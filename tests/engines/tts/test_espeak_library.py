@@ -2,7 +2,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import espeakng_loader  # type: ignore[import-untyped]  # ships no types
+import espeakng_loader
 import pytest
 
 from engines.errors import EngineError, EngineUnavailable
