@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from serve_app.allowance import Allowance
+from serve_app.backpressure import PacedSender
 from serve_app.complaint import complaint
 from serve_app.errors import SessionNotFound
 from serve_app.lane import Lane
@@ -81,7 +82,7 @@ class Connection:
         self._services = services
         self._socket = socket
         self._caller = caller
-        self._outbox = Outbox(socket.send_text)
+        self._outbox = Outbox(PacedSender(socket).send)
         self._lanes: dict[str, Lane] = {}
         self._running: dict[str, asyncio.Task[None]] = {}
         self._allowance = Allowance(MESSAGES_A_SECOND, MESSAGE_BURST, time.monotonic())

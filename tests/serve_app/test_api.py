@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from websockets.exceptions import ConnectionClosed
 
-from engines.stub import StubLlm
+from engines.stub import StubLlm, StubTts
+from serve_app import outbox
 from serve_app.settings import Settings
 from tests.running import plain, stub_engines
 
@@ -108,3 +110,25 @@ async def test_the_model_is_told_the_prompt_and_the_conversation(tmp_path: Path)
     assert "Anna" in heard[0][0][1]
     assert heard[0][1:] == [("user", "one")]
     assert heard[1][1:] == [("user", "one"), ("assistant", "Answer 1."), ("user", "two")]
+
+
+async def test_a_client_that_does_not_read_is_cut_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "STALL_LIMIT_S", 0.5)
+    monkeypatch.setattr(outbox, "MAX_WAITING_BYTES", 1_000_000)
+    talkative = StubTts(pieces=100)  # 20 s: nearly a megabyte in base64
+    answers = 0
+    with plain(settings(tmp_path), stub_engines(speak=talkative)) as engine:
+        async with engine.live() as session:
+            url = engine.socket_url(session.id, session.token)
+            async with engine.talk(url, ping_interval=None, max_queue=1) as talk:
+                talk.socket.transport.pause_reading()
+                for _ in range(12):
+                    await talk.send(type="text", content="Tell me all")
+                await asyncio.sleep(4)
+                talk.socket.transport.resume_reading()
+                with pytest.raises(ConnectionClosed):
+                    while True:
+                        answers += (await talk.receive())["type"] == "text"
+    assert answers < 12
