@@ -1,18 +1,19 @@
 """Figure 5: the same WebSocket application on bare uvicorn and under Serve, in both modes."""
 
 import asyncio
-import threading
+import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import uvicorn
 from websockets.asyncio.client import connect
 
-from benchmarks.echo import create_echo, hello_world
-from benchmarks.measure import median, report
+from benchmarks.echo import hello_world
+from benchmarks.measure import SETTLE_S, median, report
 from cli.environment import THROUGHPUT
 from tests.running import free_port, serve_run
 
@@ -25,18 +26,21 @@ MESSAGE = "x" * 100
 
 @contextmanager
 def bare(port: int) -> Iterator[None]:
-    server = uvicorn.Server(
-        uvicorn.Config(create_echo(), host="127.0.0.1", port=port, log_level="warning")
-    )
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.05)
+    """uvicorn in a process of its own, so that it shares no interpreter with the client."""
+    command = (sys.executable, "-m", "uvicorn", "benchmarks.echo:create_echo", "--factory")
+    process = subprocess.Popen([*command, "--port", str(port), "--log-level", "warning"])
     try:
+        while not _listens(port):
+            time.sleep(0.05)
         yield
     finally:
-        server.should_exit = True
-        thread.join(10)
+        process.terminate()
+        process.wait()
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @contextmanager
@@ -51,6 +55,7 @@ def echoing(mode: str) -> Iterator[int]:
         TemporaryDirectory(prefix="tutor-bench-") as folder,
         serve_run(Path(folder), hello_world(port), environ),
     ):
+        time.sleep(SETTLE_S)
         yield port
 
 

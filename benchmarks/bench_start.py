@@ -9,15 +9,13 @@ from typing import Any
 import psutil
 
 from benchmarks.echo import hello_world
-from benchmarks.measure import median, report
+from benchmarks.measure import SETTLE_S, median, report
 from cli.environment import THROUGHPUT
 from tests.running import free_port, graph, serve_run
 
 ROUNDS = 5
 IDLE_S = 15.0
 """Long enough to average over Serve's periodic work."""
-
-SETTLE_S = 5.0
 
 
 def resident_mb() -> float:

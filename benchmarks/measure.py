@@ -5,6 +5,10 @@ import os
 import statistics
 from collections.abc import Sequence
 
+SETTLE_S = 6.0
+"""Between the first answer and the first measurement: for some seconds HAProxy still sends
+connections through Serve's own proxy, which is ten times slower, and they stay there."""
+
 
 def report(  # one keyword for each field of the line
     name: str,

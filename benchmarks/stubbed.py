@@ -1,11 +1,13 @@
 """The real graph, around stub engines with set delays: what remains is what we cost."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from benchmarks.measure import SETTLE_S
 from cli.environment import THROUGHPUT
 from engines.stub import StubAsr, StubLlm, StubTts
 from serve_app.settings import Settings
@@ -57,4 +59,5 @@ def running(mode: str, asr: StubAsr, llm: StubLlm, tts: StubTts) -> Iterator[Run
             return
         environ = {**LIMITS, **(THROUGHPUT if mode == "throughput" else {})}
         with serving(home, graph(free_port(), with_stubs), environ) as engine:
+            time.sleep(SETTLE_S)
             yield engine
