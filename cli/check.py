@@ -22,7 +22,7 @@ TUTOR_ID = 2
 STUDENT_ID = 0
 """Nobody's; so that no learner's places are used up."""
 
-SENTENCE = "hello how are you today"
+SENTENCE = "one two three four five"
 CLOSE_LIMIT_S = 10.0
 FOLLOW_LIMIT_S = 10.0
 """The voice is sent right behind its text."""

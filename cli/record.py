@@ -76,7 +76,9 @@ class RunFolder:
 
     def create(self) -> None:
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            # Conversations and tokens' hashes lie there: for this person's eyes only.
+            self.folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self.folder.mkdir(exist_ok=True, mode=0o700)
         except OSError as error:
             raise CommandError(
                 f"The folder {self.folder} cannot be made: {error.strerror}.", "Set TUTOR_HOME."

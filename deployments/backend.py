@@ -11,11 +11,11 @@ import time
 from collections.abc import AsyncGenerator
 from typing import Any, NoReturn
 
-from ray import serve
 from ray.exceptions import RayError, RayTaskError
-from ray.serve.exceptions import RayServeException
+from ray.serve.exceptions import RayServeException, RequestCancelledError
 from ray.serve.handle import DeploymentHandle
 
+from deployments.controller import Controller
 from engines.errors import EngineError, EngineUnavailable
 
 logger = logging.getLogger(__name__)
@@ -27,9 +27,10 @@ class Backend:
     """One application, by its name; its handle is looked up when first needed. `wait_s` is how long
     a call waits for it while it is missing or restarting."""
 
-    def __init__(self, application: str, wait_s: float) -> None:
+    def __init__(self, application: str, wait_s: float, controller: Controller) -> None:
         self.application = application
         self._wait_s = wait_s
+        self._controller = controller
         self._handle: DeploymentHandle[Any] | None = None
         self._streaming: DeploymentHandle[Any] | None = None
 
@@ -43,6 +44,7 @@ class Backend:
                 return await response
             except asyncio.CancelledError:
                 response.cancel()
+                self._forget()
                 raise
             except Exception as error:
                 await self._wait_or_raise(error, deadline_s)
@@ -61,16 +63,23 @@ class Backend:
                     begun = True
                     yield item
                 return
+            except asyncio.CancelledError:
+                if not begun:
+                    self._forget()
+                raise
             except Exception as error:
                 await self._wait_or_raise(error, 0.0 if begun else deadline_s)
             finally:
                 items.cancel()
 
+    def _forget(self) -> None:
+        """Look the handle up again next time: one to a deployment that has gone waits for ever."""
+        self._handle = self._streaming = None
+
     async def _found(self, deadline_s: float) -> DeploymentHandle[Any]:
         while self._handle is None:
             try:
-                # Asks the controller and blocks meanwhile.
-                self._handle = await asyncio.to_thread(serve.get_app_handle, self.application)
+                self._handle = await self._controller.handle(self.application)
             except RayServeException as missing:
                 await self._wait_or_raise(missing, deadline_s)
         return self._handle
@@ -79,6 +88,7 @@ class Backend:
         """Return when another try is worth it. Raises `EngineError`."""
         if not is_absence(error):
             _raise_engine_error(error, self.application)
+        self._forget()
         if time.monotonic() > deadline_s:
             raise EngineUnavailable(
                 f"The application {self.application!r} is not running. Look at `tutor status`, "
@@ -90,11 +100,11 @@ class Backend:
 
 def is_absence(error: BaseException) -> bool:
     """Whether this failure means that the backend is not there (yet, or any more)."""
-    if isinstance(error, RayTaskError):
+    if isinstance(error, RayTaskError | RequestCancelledError):
         return False  # it is there, and has answered with its own failure
     # RayServeException holds BackPressureError and DeploymentUnavailableError; RayError the death
-    # of an actor; ConnectionError comes from gRPC.
-    return isinstance(error, RayServeException | RayError | ConnectionError)
+    # of an actor, also where gRPC noticed it.
+    return isinstance(error, RayServeException | RayError)
 
 
 def _raise_engine_error(error: Exception, application: str) -> NoReturn:

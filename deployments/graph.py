@@ -5,10 +5,10 @@ import logging
 import time
 from collections.abc import Mapping
 
-from ray import serve
 from ray.serve.schema import ApplicationStatus
 
 from deployments.backend import Backend
+from deployments.controller import Controller
 from engines.base import EngineState
 from engines.errors import EngineError
 
@@ -19,12 +19,16 @@ FRESH_S = 2.0
 
 ASK_LIMIT_S = 3.0
 
+NAMES_LIMIT_S = 0.3
+"""Names ride along with other messages, which must not wait for them."""
+
 
 class Graph:
     """The backends by the name of their stage."""
 
-    def __init__(self, backends: Mapping[str, Backend]) -> None:
+    def __init__(self, backends: Mapping[str, Backend], controller: Controller) -> None:
         self._backends = dict(backends)
+        self._controller = controller
         self._states: dict[str, EngineState] = {}
         self._looked_s = float("-inf")
         self._looking = asyncio.Lock()
@@ -37,9 +41,25 @@ class Graph:
                 self._looked_s = time.monotonic()
             return self._states
 
+    async def names(self) -> dict[str, str]:
+        """The engine of every stage as far as it is known, without waiting for one that is
+        restarting."""
+        try:
+            async with asyncio.timeout(NAMES_LIMIT_S):
+                await self.states()
+        except TimeoutError:
+            pass
+        known = {stage: backend.application for stage, backend in self._backends.items()}
+        return known | {stage: state.engine for stage, state in self._states.items()}
+
     async def _look(self) -> dict[str, EngineState]:
-        status = await asyncio.to_thread(serve.status)
-        deployed = {name: app.status for name, app in status.applications.items()}
+        try:
+            deployed = await self._controller.statuses()
+        except EngineError as error:
+            return {
+                stage: EngineState(backend.application, "unavailable", error.sentence)
+                for stage, backend in self._backends.items()
+            }
         asked = {
             stage: self._state(backend, deployed.get(backend.application))
             for stage, backend in self._backends.items()

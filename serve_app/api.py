@@ -10,36 +10,31 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.metadata import version
 from typing import Annotated, cast
-from urllib.parse import urlsplit
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request, Response, WebSocket
 from fastapi.responses import JSONResponse
-from sqlalchemy.exc import SQLAlchemyError
 
 from serve_app.body_limit import BodyLimit
-from serve_app.complaint import STORAGE_SENTENCE, complaint
-from serve_app.connection import (
-    CLOSE_FORBIDDEN_ORIGIN,
-    CLOSE_NOT_FOUND,
-    CLOSE_UNAUTHORIZED,
-    Caller,
-    Connection,
-)
+from serve_app.complaint import complaint
+from serve_app.connection import CLOSE_NOT_FOUND, Caller, Connection
 from serve_app.errors import (
     BadToken,
+    ForeignOrigin,
     GatewayError,
     SessionNotFound,
+    StorageFailed,
     TooManyForStudent,
     TooManySessions,
+    TooManySockets,
 )
+from serve_app.guard import HostCheck, check_origin
 from serve_app.services import Engines, Services
-from serve_app.sessions import Limits, Session, Sessions
-from serve_app.settings import Settings, is_loopback
+from serve_app.sessions import Limits, Session, Sessions, session_id_in
+from serve_app.settings import Settings
 from serve_app.store import open_database
 from serve_app.switchboard import Switchboard
 from serve_app.tutors import Tutors
-from wire.events import ErrorEvent
 from wire.rest import (
     EngineHealth,
     Health,
@@ -61,7 +56,19 @@ STATUS_OF: dict[type[GatewayError], int] = {
     BadToken: 401,
     TooManySessions: 503,
     TooManyForStudent: 429,
+    StorageFailed: 503,
 }
+
+CLOSE_CODE_OF: dict[type[Exception], int] = {
+    BadToken: 4401,
+    ForeignOrigin: 4403,
+    SessionNotFound: CLOSE_NOT_FOUND,
+    TooManySockets: 1013,  # try again later
+}
+CLOSE_INTERNAL_ERROR = 1011
+
+MAX_SOCKETS_OF_A_STUDENT = 16
+"""On one replica: every tab and device of one person, many times over."""
 
 
 def services_of(connection: Request) -> Services:
@@ -120,12 +127,12 @@ async def list_sessions(
 
 @management.get("/sessions/{session_id}")
 async def get_session(session_id: str, services: ServicesDep) -> SessionPublic:
-    return _public(await services.sessions.get(_known_form(session_id)))
+    return _public(await services.sessions.get(session_id_in(session_id)))
 
 
 @management.delete("/sessions/{session_id}", status_code=204)
 async def delete_session(session_id: str, services: ServicesDep) -> Response:
-    await services.sessions.end(_known_form(session_id))
+    await services.sessions.end(session_id_in(session_id))
     services.switchboard.look_now()
     return Response(status_code=204)
 
@@ -133,7 +140,8 @@ async def delete_session(session_id: str, services: ServicesDep) -> Response:
 @management.get("/sessions/{session_id}/messages")
 async def list_messages(session_id: str, services: ServicesDep) -> list[MessagePublic]:
     """The conversation, oldest first; also of a session that has ended."""
-    if not await services.sessions.exists(_known_form(session_id)):
+    known = session_id_in(session_id)
+    if not await services.sessions.exists(known):
         raise SessionNotFound
     return [
         MessagePublic(
@@ -143,7 +151,7 @@ async def list_messages(session_id: str, services: ServicesDep) -> list[MessageP
             interrupted=row.interrupted,
             created_at=row.created_at,
         )
-        for row in await services.sessions.messages(session_id)
+        for row in await services.sessions.messages(known)
     ]
 
 
@@ -170,15 +178,14 @@ async def serve_socket(socket: WebSocket, connection_id: str) -> None:
     services: Services = socket.app.state.services
     token, subprotocol = _token(socket)
     await socket.accept(subprotocol=subprotocol)
-    if not _origin_allowed(socket, services.settings):
-        await _refuse(socket, _ORIGIN_REFUSED, CLOSE_FORBIDDEN_ORIGIN)
-        return
     try:
+        check_origin(socket.headers, services.settings)
         caller = await _caller(services.sessions, connection_id, token)
-    except SessionNotFound as unknown:
-        await _refuse(socket, complaint(unknown), CLOSE_NOT_FOUND)
-    except BadToken as bad:
-        await _refuse(socket, complaint(bad), CLOSE_UNAUTHORIZED)
+        if services.switchboard.sockets_of(caller.student_id) >= MAX_SOCKETS_OF_A_STUDENT:
+            raise TooManySockets
+    except Exception as refused:  # told on the socket, whatever it is
+        await socket.send_text(complaint(refused).to_json())
+        await socket.close(CLOSE_CODE_OF.get(type(refused), CLOSE_INTERNAL_ERROR))
     else:
         await Connection(services, socket, caller).run()
 
@@ -187,20 +194,12 @@ async def _caller(sessions: Sessions, connection_id: str, token: str) -> Caller:
     """Who may use this connection. Raises `SessionNotFound` or `BadToken`."""
     user_id = connection_id.removeprefix("user_")
     if user_id == connection_id:
-        session = await sessions.authenticate(_known_form(connection_id), token)
+        session = await sessions.authenticate(session_id_in(connection_id), token)
         return Caller(session.student_id, session)
     if not user_id.isascii() or not user_id.isdigit() or len(user_id) > 18:
         raise BadToken
     await sessions.authenticate_student(int(user_id), token)
     return Caller(int(user_id), None)
-
-
-def _known_form(session_id: str) -> str:
-    """Sessions are UUIDs; whatever else is asked for is not one. Raises `SessionNotFound`."""
-    try:
-        return str(UUID(session_id))
-    except ValueError as malformed:
-        raise SessionNotFound from malformed
 
 
 def _token(socket: WebSocket) -> tuple[str, str | None]:
@@ -212,30 +211,6 @@ def _token(socket: WebSocket) -> tuple[str, str | None]:
     if scheme.lower() == "bearer":
         return given, None
     return socket.query_params.get("token", ""), None
-
-
-_ORIGIN_REFUSED = ErrorEvent(
-    code="origin_refused",
-    content="Pages of this origin may not connect. Add it to ALLOWED_ORIGINS.",
-)
-
-
-def _origin_allowed(socket: WebSocket, settings: Settings) -> bool:
-    """Only browsers send an Origin; theirs must be the engine's own host, or be listed."""
-    origin = socket.headers.get("origin")
-    if origin is None:
-        return True
-    listed = {item.strip().rstrip("/") for item in settings.allowed_origins.split(",")}
-    if "*" in listed or origin.rstrip("/") in listed:
-        return True
-    page = urlsplit(origin).hostname or ""
-    own = urlsplit(f"//{socket.headers.get('host', '')}").hostname
-    return page == own or (is_loopback(page) and is_loopback(settings.management_api_host))
-
-
-async def _refuse(socket: WebSocket, event: ErrorEvent, code: int) -> None:
-    await socket.send_text(event.to_json())
-    await socket.close(code)
 
 
 def _public(session: Session) -> SessionPublic:
@@ -258,13 +233,13 @@ def create_api(settings: Settings, engines: Engines, tutors: Tutors) -> FastAPI:
         lifespan=_lifespan(settings, engines, tutors),
     )
     api.add_middleware(BodyLimit)
+    api.add_middleware(HostCheck, settings=settings)
     for prefix in ("/v1", "/mgmt/v1"):
         api.include_router(management, prefix=prefix)
         api.include_router(public, prefix=prefix)
     api.include_router(public)
     api.include_router(sockets)
     api.add_exception_handler(GatewayError, _refusal)
-    api.add_exception_handler(SQLAlchemyError, _storage_failure)
     api.add_exception_handler(Exception, _failure)
     return api
 
@@ -299,13 +274,6 @@ async def _refusal(_request: Request, error: Exception) -> JSONResponse:
     status = STATUS_OF[type(error)]
     headers = {"Retry-After": str(RETRY_AFTER_S)} if status in (429, 503) else None
     return JSONResponse({"detail": error.sentence}, status, headers)
-
-
-async def _storage_failure(_request: Request, error: Exception) -> JSONResponse:
-    logger.error("The database failed", exc_info=error)
-    return JSONResponse(
-        {"detail": STORAGE_SENTENCE}, 503, headers={"Retry-After": str(RETRY_AFTER_S)}
-    )
 
 
 async def _failure(_request: Request, error: Exception) -> JSONResponse:

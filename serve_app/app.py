@@ -20,10 +20,12 @@ from ray import serve
 from ray.serve import Application
 
 from deployments.backend import Backend
+from deployments.controller import Controller
 from deployments.graph import Graph
 from deployments.listening import listening
 from deployments.remote import RemoteAsr, RemoteAvatar, RemoteLlm, RemoteTts
 from deployments.resources import application
+from deployments.settings import SettingsError
 from engines.avatar.viseme.portrait import FACES, portrait
 from serve_app.api import create_api
 from serve_app.services import Engines
@@ -49,19 +51,36 @@ class Gateway:
         cv2.setNumThreads(1)  # small pictures: a pool of threads costs more than it brings
         address = listening()
         self._settings = read_settings(listening_on=address)
-        self._tutors = read_tutors(PROJECT / args.tutors, self._settings)
+        self._tutors = _tutors(args, self._settings)
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         return create_api(self._settings, _engines(self._tutors, self._settings), self._tutors)
 
 
+def _tutors(args: AppArgs, settings: Settings) -> Tutors:
+    """Raises `SettingsError` when the file is wrong, or names a face that there is not."""
+    tutors = read_tutors(PROJECT / args.tutors, settings)
+    if unknown := tutors.faces - set(FACES):
+        raise SettingsError(
+            f"The tutors' file {args.tutors}: there is no face {sorted(unknown)[0]!r}; there are "
+            f"{', '.join(FACES)}."
+        )
+    return tutors
+
+
 def _engines(tutors: Tutors, settings: Settings) -> Engines:
     """The verbs, each behind the handle of its application."""
-    wait_s = settings.backend_wait_seconds
-    asr, tts, avatar = (Backend(app, wait_s) for app in ("asr", "tts", "avatar"))
-    llms = {app: Backend(app, wait_s) for app in sorted(tutors.llm_apps)}
+    controller = Controller()
+
+    def backend(application: str) -> Backend:
+        return Backend(application, settings.backend_wait_seconds, controller)
+
+    asr, tts, avatar = backend("asr"), backend("tts"), backend("avatar")
+    llms = {app: backend(app) for app in sorted(tutors.llm_apps)}
     remote_llms = {app: RemoteLlm(backend) for app, backend in llms.items()}
-    named = {"llm" if app == DEFAULT_LLM_APP else app: llm for app, llm in llms.items()}
+    stages = {"llm" if app == DEFAULT_LLM_APP else app: llm for app, llm in llms.items()}
+
+    graph = Graph({"asr": asr, **stages, "tts": tts, "avatar": avatar}, controller)
 
     def think(tutor: Tutor) -> RemoteLlm:
         return remote_llms[tutor.llm_app]
@@ -73,11 +92,12 @@ def _engines(tutors: Tutors, settings: Settings) -> Engines:
         show=RemoteAvatar(avatar),
         backdrop=portrait,
         faces=FACES,
-        states=Graph({"asr": asr, **named, "tts": tts, "avatar": avatar}).states,
+        states=graph.states,
+        names=graph.names,
     )
 
 
 def build(args: AppArgs) -> Application:
     # Wrong settings stop the deployment here, with a sentence, before a replica is tried.
-    read_tutors(PROJECT / args.tutors, read_settings(listening_on=listening()))
+    _tutors(args, read_settings(listening_on=listening()))
     return application("Gateway", Gateway, args)

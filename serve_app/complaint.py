@@ -2,8 +2,6 @@
 
 import logging
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from engines.errors import EngineError
 from serve_app.errors import GatewayError
 from serve_app.media import MediaError
@@ -11,7 +9,6 @@ from wire.events import BadMessage, ErrorEvent
 
 logger = logging.getLogger(__name__)
 
-STORAGE_SENTENCE = "The conversation could not be stored or read just now. Send the message again."
 INTERNAL_SENTENCE = (
     "Something went wrong inside the engine; its log says what. Send the message again."
 )
@@ -24,8 +21,6 @@ def complaint(error: BaseException) -> ErrorEvent:
         session_id = cause.engine_session_id if isinstance(cause, BadMessage) else None
         return ErrorEvent(code=cause.code, content=cause.sentence, engine_session_id=session_id)
     logger.error("A message could not be answered", exc_info=error)
-    if isinstance(cause, SQLAlchemyError):
-        return ErrorEvent(code="storage_failed", content=STORAGE_SENTENCE)
     return ErrorEvent(code="internal_error", content=INTERNAL_SENTENCE)
 
 

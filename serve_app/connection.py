@@ -19,7 +19,7 @@ from serve_app.errors import SessionNotFound
 from serve_app.lane import Lane
 from serve_app.outbox import Outbox, SlowReader
 from serve_app.services import Services
-from serve_app.sessions import Session
+from serve_app.sessions import Session, session_id_in
 from serve_app.switchboard import Line
 from wire.events import (
     GRANTED_FEATURES,
@@ -41,8 +41,6 @@ from wire.events import (
 
 logger = logging.getLogger(__name__)
 
-CLOSE_UNAUTHORIZED = 4401
-CLOSE_FORBIDDEN_ORIGIN = 4403
 CLOSE_NOT_FOUND = 4404
 
 MESSAGES_A_SECOND = 100.0
@@ -164,12 +162,11 @@ class Connection:
         granted = GRANTED_FEATURES & set(hello.features)
         self._outbox.features = frozenset(granted)
         self._outbox.audio_format = hello.audio_format
-        states = await self._services.engines.states()
         await self._outbox.put(
             HelloEvent(
                 session_id=self._caller.session.id if self._caller.session else None,
                 features=sorted(granted),
-                engines={stage: state.engine for stage, state in states.items()},
+                engines=await self._services.engines.names(),
             )
         )
 
@@ -179,15 +176,24 @@ class Connection:
         if mine is not None:
             if engine_session_id not in (None, mine.id):
                 raise _not_yours(engine_session_id)
-            return self._lanes[mine.id]
+            return self._own_lane(mine)
         if engine_session_id is None:
             raise BadMessage(
                 "missing_engine_session_id",
                 "On this connection each message names its session in `engine_session_id`.",
             )
-        if (lane := self._lanes.get(engine_session_id)) is not None:
+        try:
+            session_id = session_id_in(engine_session_id)
+        except SessionNotFound as malformed:
+            raise _not_yours(engine_session_id) from malformed
+        if (lane := self._lanes.get(session_id)) is not None:
             return lane
-        return self._open_lane(await self._session_of_caller(engine_session_id))
+        return self._open_lane(await self._session_of_caller(session_id))
+
+    def _own_lane(self, mine: Session) -> Lane:
+        if (lane := self._lanes.get(mine.id)) is None:
+            raise SessionNotFound  # it has ended, and the socket is about to close
+        return lane
 
     async def _session_of_caller(self, engine_session_id: str) -> Session:
         try:
@@ -199,9 +205,7 @@ class Connection:
         return session
 
     def _open_lane(self, session: Session) -> Lane:
-        lane = Lane(
-            self._services, session, self._outbox, name_session=self._caller.session is None
-        )
+        lane = Lane(self._services, session, self._outbox, user_based=self._caller.session is None)
         self._lanes[session.id] = lane
         self._running[session.id] = self._tasks.create_task(lane.run(), name="lane")
         self._line.session_ids.add(session.id)
@@ -211,7 +215,7 @@ class Connection:
         """Tell the client of sessions that have ended, and hang up after the last."""
         while (session_id := await self._line.ended.get()) is not None:
             self._lanes.pop(session_id)
-            self._running.pop(session_id).cancel()
+            self._running.pop(session_id).cancel()  # its lane keeps what was being said
             event = SESSION_ENDED
             if self._caller.session is None:
                 event = event.model_copy(update={"engine_session_id": session_id})

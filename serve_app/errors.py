@@ -4,7 +4,10 @@ GatewayError
 ├── SessionNotFound      unknown, ended or expired
 ├── BadToken             the token opens no session
 ├── TooManySessions      MAX_SESSIONS are live
-└── TooManyForStudent    one student has too many
+├── TooManyForStudent    one student has too many
+├── TooManySockets       one student has too many on this replica
+├── ForeignOrigin        a page of another origin
+└── StorageFailed        the database does not answer, or refuses
 """
 
 
@@ -48,3 +51,32 @@ class TooManyForStudent(GatewayError):
     """The student has MAX_SESSIONS_PER_STUDENT live sessions."""
 
     code = "too_many_sessions_for_student"
+
+
+class TooManySockets(GatewayError):
+    """The student has very many sockets open already."""
+
+    code = "too_many_sockets"
+
+    def __init__(self) -> None:
+        super().__init__("Too many connections of this student are open. Close some of them.")
+
+
+class ForeignOrigin(GatewayError):
+    """A page of another origin tries to connect."""
+
+    code = "origin_refused"
+
+    def __init__(self) -> None:
+        super().__init__("Pages of this origin may not connect. Add it to ALLOWED_ORIGINS.")
+
+
+class StorageFailed(GatewayError):
+    """The database does not answer, or refuses; its own words are in the log."""
+
+    code = "storage_failed"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The conversation could not be stored or read just now. Send the message again."
+        )

@@ -19,6 +19,9 @@ MAX_WAITING_BYTES = 16 * 1024 * 1024
 STALL_LIMIT_S = 30.0
 """A reader that takes nothing for so long is cut off."""
 
+SLOWEST_BYTES_A_SECOND = 32 * 1024
+"""A quarter of a megabit: with less there is no conversation."""
+
 FEATURE_OF: dict[type[ServerEvent], str] = {
     TextDeltaEvent: "deltas",
     AudioDeltaEvent: "deltas",
@@ -66,7 +69,7 @@ class Outbox:
         while True:
             frame = await self._next()
             try:
-                async with asyncio.timeout(STALL_LIMIT_S):
+                async with asyncio.timeout(STALL_LIMIT_S + len(frame) / SLOWEST_BYTES_A_SECOND):
                     await self._send(frame)
             except TimeoutError as stalled:
                 raise SlowReader from stalled

@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
-from engines.errors import EngineTimeout
+from engines.errors import EngineTimeout, EngineUnavailable
 
 Item = TypeVar("Item")
 
@@ -16,6 +16,15 @@ class Patience:
 
     first_s: float
     next_s: float
+
+
+def raise_unless_cancelled(stopped: asyncio.CancelledError, who: str) -> NoReturn:
+    """Tell this task's own cancellation from one that came out of an engine: a TaskGroup would
+    take the latter for a task that ended well, and wait for its results for ever."""
+    task = asyncio.current_task()
+    if task is None or task.cancelling():
+        raise stopped
+    raise EngineUnavailable(f"{who} was stopped in the middle. Try again.") from stopped
 
 
 async def in_time(
@@ -32,6 +41,8 @@ async def in_time(
                 return
             except TimeoutError as late:
                 raise EngineTimeout(f"{who} did not go on within {limit_s:g} s.") from late
+            except asyncio.CancelledError as stopped:
+                raise_unless_cancelled(stopped, who)
             yield item
             limit_s = patience.next_s
     finally:

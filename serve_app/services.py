@@ -23,6 +23,8 @@ class Engines:
     faces: tuple[str, ...]
     states: Callable[[], Awaitable[dict[str, EngineState]]]
     """Name of the stage, or of the application for a language model → its state."""
+    names: Callable[[], Awaitable[dict[str, str]]]
+    """Name of the stage → name of its engine, without waiting for one that is restarting."""
 
     def for_tutor(self, tutor: Tutor) -> Verbs:
         return Verbs(self.hear, self.think(tutor), self.speak, self.show, self.backdrop)

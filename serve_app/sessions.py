@@ -8,15 +8,14 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import cast
-from uuid import uuid4
+from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, UpdateBase, and_, delete, func, or_, select, update
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
-from sqlalchemy.ext.asyncio import async_sessionmaker as transactions
 
 from serve_app.errors import BadToken, SessionNotFound, TooManyForStudent, TooManySessions
-from serve_app.store import Admission, MessageRow, SessionRow
+from serve_app.store import Admission, MessageRow, SessionRow, Transactions
 
 TOKEN_BYTES = 32
 """256 random bits: not to be guessed."""
@@ -53,7 +52,7 @@ class Sessions:
     """The live sessions of every replica on one database."""
 
     def __init__(self, engine: AsyncEngine, limits: Limits, clock: Clock = utc_clock) -> None:
-        self._transaction = transactions(engine, expire_on_commit=False)
+        self._database = Transactions(engine)
         self.limits = limits
         self._clock = clock
 
@@ -65,7 +64,7 @@ class Sessions:
         Raises `TooManySessions` or `TooManyForStudent`.
         """
         token = secrets.token_urlsafe(TOKEN_BYTES)
-        async with self._transaction.begin() as transaction:
+        async with self._database.writing() as transaction:
             # Writing first takes the lock that makes the counts below binding for all replicas.
             await transaction.execute(update(Admission).values(granted=Admission.granted + 1))
             await self._admit(transaction, student_id)
@@ -99,7 +98,7 @@ class Sessions:
 
     async def get(self, session_id: str) -> Session:
         """Raises `SessionNotFound` when unknown, ended or expired."""
-        async with self._transaction() as transaction:
+        async with self._database.reading() as transaction:
             return _session(await self._live_row(transaction, session_id))
 
     async def page(
@@ -116,7 +115,7 @@ class Sessions:
             query = query.where(SessionRow.student_id == student_id)
         if tutor_id is not None:
             query = query.where(SessionRow.tutor_id == tutor_id)
-        async with self._transaction() as transaction:
+        async with self._database.reading() as transaction:
             if after is not None and (seen := await transaction.get(SessionRow, after)):
                 query = query.where(_later_than(seen))
             ordered = query.order_by(SessionRow.created_at, SessionRow.id).limit(limit)
@@ -124,12 +123,12 @@ class Sessions:
 
     async def count(self) -> int:
         query = select(func.count()).select_from(SessionRow).where(self._live())
-        async with self._transaction() as transaction:
+        async with self._database.reading() as transaction:
             return await transaction.scalar(query) or 0
 
     async def end(self, session_id: str) -> None:
         """Raises `SessionNotFound` when there is nothing to end."""
-        async with self._transaction.begin() as transaction:
+        async with self._database.writing() as transaction:
             ending = (
                 update(SessionRow)
                 .where(SessionRow.id == session_id, self._live())
@@ -141,7 +140,7 @@ class Sessions:
 
     async def expire(self) -> int:
         """Mark sessions without activity; returns how many."""
-        async with self._transaction.begin() as transaction:
+        async with self._database.writing() as transaction:
             expiring = (
                 update(SessionRow)
                 .where(SessionRow.status == "active", SessionRow.last_activity <= self._cutoff())
@@ -151,7 +150,7 @@ class Sessions:
 
     async def touch(self, session_id: str) -> None:
         """Note activity. Raises `SessionNotFound` when the session has ended or expired."""
-        async with self._transaction.begin() as transaction:
+        async with self._database.writing() as transaction:
             await self._touch(transaction, session_id)
 
     async def _touch(self, transaction: AsyncSession, session_id: str) -> None:
@@ -167,7 +166,7 @@ class Sessions:
     async def living(self, session_ids: Collection[str]) -> set[str]:
         """Which of these are still live."""
         query = select(SessionRow.id).where(SessionRow.id.in_(session_ids), self._live())
-        async with self._transaction() as transaction:
+        async with self._database.reading() as transaction:
             return set(await transaction.scalars(query))
 
     async def living_students(self, student_ids: Collection[int]) -> set[int]:
@@ -177,17 +176,17 @@ class Sessions:
             .where(SessionRow.student_id.in_(student_ids), self._live())
             .distinct()
         )
-        async with self._transaction() as transaction:
+        async with self._database.reading() as transaction:
             return set(await transaction.scalars(query))
 
     async def exists(self, session_id: str) -> bool:
         """Whether it is or ever was a session."""
-        async with self._transaction() as transaction:
+        async with self._database.reading() as transaction:
             return await transaction.get(SessionRow, session_id) is not None
 
     async def authenticate(self, session_id: str, token: str) -> Session:
         """Raises `SessionNotFound` or `BadToken`."""
-        async with self._transaction() as transaction:
+        async with self._database.reading() as transaction:
             row = await self._live_row(transaction, session_id)
         if not hmac.compare_digest(row.token_hash, _hash(token)):
             raise BadToken
@@ -198,7 +197,7 @@ class Sessions:
         query = select(SessionRow.token_hash).where(
             self._live(), SessionRow.student_id == student_id
         )
-        async with self._transaction() as transaction:
+        async with self._database.reading() as transaction:
             hashes = list(await transaction.scalars(query))
         given = _hash(token)
         # Every hash is compared, so that the time tells nothing about which one was close.
@@ -208,21 +207,24 @@ class Sessions:
 
     async def add_question(self, session_id: str, content: str) -> None:
         """Store what the learner said, which is activity. Raises `SessionNotFound`."""
-        async with self._transaction.begin() as transaction:
+        async with self._database.writing() as transaction:
             await self._touch(transaction, session_id)
             transaction.add(
                 MessageRow(
-                    session_id=session_id, role="user", content=content, created_at=self._clock()
+                    session_id=session_id,
+                    role="user",
+                    content=_clean(content),
+                    created_at=self._clock(),
                 )
             )
 
     async def add_answer(self, session_id: str, content: str, *, interrupted: bool = False) -> int:
         """Store what the tutor said; returns the message's id."""
-        async with self._transaction.begin() as transaction:
+        async with self._database.writing() as transaction:
             row = MessageRow(
                 session_id=session_id,
                 role="assistant",
-                content=content,
+                content=_clean(content),
                 interrupted=interrupted,
                 created_at=self._clock(),
             )
@@ -230,18 +232,26 @@ class Sessions:
         return row.id
 
     async def cut_message(self, message_id: int, heard: str) -> None:
-        """The learner interrupted: keep only what had been played."""
-        async with self._transaction.begin() as transaction:
-            await transaction.execute(
-                update(MessageRow)
-                .where(MessageRow.id == message_id)
-                .values(content=heard, interrupted=True)
+        """The learner interrupted: keep only what had been played, or nothing at all."""
+        this = MessageRow.id == message_id
+        if heard.strip():
+            cut: UpdateBase = (
+                update(MessageRow).where(this).values(content=_clean(heard), interrupted=True)
             )
+        else:
+            cut = delete(MessageRow).where(this)
+        async with self._database.writing() as transaction:
+            await transaction.execute(cut)
 
-    async def messages(self, session_id: str, *, last: int | None = None) -> list[MessageRow]:
-        """The conversation, oldest first; `last`: only its newest entries."""
-        query = select(MessageRow).where(MessageRow.session_id == session_id)
-        async with self._transaction() as transaction:
+    async def messages(
+        self, session_id: str, *, last: int | None = None, after_id: int = 0
+    ) -> list[MessageRow]:
+        """The conversation, oldest first; `last`: only its newest entries; `after_id`: only later
+        ones."""
+        query = select(MessageRow).where(
+            MessageRow.session_id == session_id, MessageRow.id > after_id
+        )
+        async with self._database.reading() as transaction:
             if last is None:
                 return list(await transaction.scalars(query.order_by(MessageRow.id)))
             newest = query.order_by(MessageRow.id.desc()).limit(last)
@@ -261,11 +271,24 @@ class Sessions:
         return self._clock() - timedelta(seconds=self.limits.timeout_s)
 
 
+def session_id_in(text: str) -> str:
+    """Sessions are UUIDs, in whichever spelling. Raises `SessionNotFound` for anything else."""
+    try:
+        return str(UUID(text))
+    except ValueError as malformed:
+        raise SessionNotFound from malformed
+
+
 def _later_than(seen: SessionRow) -> ColumnElement[bool]:
     return or_(
         SessionRow.created_at > seen.created_at,
         and_(SessionRow.created_at == seen.created_at, SessionRow.id > seen.id),
     )
+
+
+def _clean(content: str) -> str:
+    """PostgreSQL stores no NUL."""
+    return content.replace("\x00", "")
 
 
 def _hash(token: str) -> str:

@@ -38,7 +38,8 @@ _TAG = re.compile(
     re.S,
 )
 _RAISED = re.compile(r"<(su[bp])>([^<>]{1,20})</\1>")
-_RULE = re.compile(r"\s*(?:[-*_=]\s*){3,}|[\s|:+-]*-{2,}[\s|:+-]*")
+_RULE = re.compile(r"\s*(?:[-*_=]\s*){3,}")
+_TABLE_RULE = frozenset(" \t|:+-")
 _QUOTE = re.compile(r"\s*(?:>\s?)+")
 _HEADING = re.compile(r"\s*#{1,6}\s+(.*?)\s*#*\s*")
 _BULLET = re.compile(r"\s*[-*+•·▪◦]\s+(?:\[[ xX]\]\s+)?")
@@ -165,7 +166,7 @@ def _without_links(text: str) -> str:
 
 
 def _line(line: str, language: str) -> str:
-    if _RULE.fullmatch(line):
+    if _RULE.fullmatch(line) or ("--" in line and _TABLE_RULE.issuperset(line)):
         return ""
     if quoted := _QUOTE.match(line):
         line = line[quoted.end() :]

@@ -1,23 +1,48 @@
 """The tables behind sessions and conversations, and how their database is opened."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import BigInteger, DateTime, ForeignKey, Index, Integer, String, Text, event
+from sqlalchemy import (
+    BigInteger,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Text,
+    event,
+    insert,
+    select,
+)
 from sqlalchemy.engine import make_url
 from sqlalchemy.engine.interfaces import Dialect
-from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.ext.asyncio import async_sessionmaker as transactions
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import (
+    AsyncEngine,
+    AsyncSession,
+    async_sessionmaker,
+    create_async_engine,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.schema import CreateIndex, CreateTable
 from sqlalchemy.types import TypeDecorator
+
+from serve_app.errors import StorageFailed
+
+logger = logging.getLogger(__name__)
 
 BUSY_TIMEOUT_MS = 10_000
 """How long a writer waits for another replica's write lock. A write takes about a millisecond, so
 this is only reached when the disk hangs."""
+
+CREATE_ATTEMPTS = 10
+CREATE_PAUSE_S = 0.2
 
 
 class UtcTime(TypeDecorator[datetime]):
@@ -111,18 +136,47 @@ def _sqlite(url: str) -> AsyncEngine:
 
 
 async def _create_tables(engine: AsyncEngine) -> None:
-    from sqlalchemy.exc import OperationalError, ProgrammingError
+    for attempt in range(1, CREATE_ATTEMPTS + 1):
+        try:
+            async with engine.begin() as connection:
+                for table in Table.metadata.sorted_tables:
+                    await connection.execute(CreateTable(table, if_not_exists=True))
+                    for index in table.indexes:
+                        await connection.execute(CreateIndex(index, if_not_exists=True))
+                if await connection.scalar(select(Admission.id)) is None:
+                    await connection.execute(insert(Admission).values(id=1, granted=0))
+            return
+        except DBAPIError:
+            # Replicas that start together get in each other's way; one of them has done it.
+            if attempt == CREATE_ATTEMPTS:
+                raise
+            await asyncio.sleep(CREATE_PAUSE_S)
 
+
+class Transactions:
+    """The way to the database: every failure comes out as `StorageFailed`."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._sessions = async_sessionmaker(engine, expire_on_commit=False)
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncSession]:
+        with _translated():
+            async with self._sessions() as transaction:
+                yield transaction
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[AsyncSession]:
+        """Commits at the end, unless an exception leaves."""
+        with _translated():
+            async with self._sessions.begin() as transaction:
+                yield transaction
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
     try:
-        async with engine.begin() as connection:
-            await connection.run_sync(Table.metadata.create_all)
-    except (OperationalError, ProgrammingError, IntegrityError):
-        # Another replica created them between our look and our try: then all are there now.
-        async with engine.begin() as connection:
-            await connection.run_sync(Table.metadata.create_all)
-    try:
-        async with transactions(engine).begin() as transaction:
-            if await transaction.get(Admission, 1) is None:
-                transaction.add(Admission(id=1, granted=0))
-    except IntegrityError:
-        return  # another replica was first
+        yield
+    except (SQLAlchemyError, OSError) as failure:  # asyncpg lets refused connections through
+        logger.error("The database failed", exc_info=failure)
+        raise StorageFailed from failure

@@ -12,6 +12,7 @@ turn is cancelled as a whole.
 
 import asyncio
 import base64
+import logging
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
@@ -27,6 +28,7 @@ from serve_app.playout import Playout
 from serve_app.recording import Mp4Recording, resampled
 from serve_app.sentences import SentenceCutter
 from serve_app.speakable import speakable
+from serve_app.to_the_end import to_the_end
 from serve_app.tutors import Tutor
 from wire.events import (
     AudioDeltaEvent,
@@ -37,6 +39,8 @@ from wire.events import (
     TurnMetricsEvent,
 )
 
+logger = logging.getLogger(__name__)
+
 SENTENCES_AHEAD = 4
 """Sentences written but not yet spoken; more would only be thrown away by an interruption."""
 
@@ -45,6 +49,9 @@ PIECES_AHEAD = 32
 
 MAX_ANSWER_CHARS = 8_000
 """A model that does not stop is stopped here, after about ten minutes of speech."""
+
+MAX_VOICE_S = 180.0
+"""Three minutes of speech in one answer; as WAV in base64 that is a message of some 10 MB."""
 
 HEAR_LIMIT_S = 60.0
 """A recogniser that needs longer than the longest recording lasts is taken for dead."""
@@ -73,12 +80,19 @@ class Verbs:
     """The whole frames of a face, by its name."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Failure:
     """What went wrong in a stage that the turn could do without."""
 
     code: str
     sentence: str
+
+
+VOICE_TOO_LONG = Failure(
+    "voice_too_long",
+    f"The answer is too long to be spoken whole; the voice ends after {MAX_VOICE_S / 60:.0f} "
+    "minutes, the text is complete.",
+)
 
 
 @dataclass(slots=True)
@@ -199,9 +213,12 @@ class Turn:
                 continue
             try:
                 await self._voice(words, voice)
-            except EngineError as error:
+            except Exception as error:  # without a voice the text still goes on
                 mute = True
-                self.answer.failures.append(Failure(error.code, error.sentence))
+                self.answer.failures.append(_failure(error, "The voice"))
+            if self.playout.seconds > MAX_VOICE_S:
+                mute = True
+                self.answer.failures.append(VOICE_TOO_LONG)
         await self._pass_on(voice, None)
 
     async def _voice(self, words: str, voice: asyncio.Queue[Audio | None]) -> None:
@@ -237,11 +254,11 @@ class Turn:
             await voice.put(piece)
 
     async def _show(self, voice: asyncio.Queue[Audio | None], face: str, first_frame: int) -> None:
-        """Draw the face to the voice into an MP4. Without a face the voice still goes on."""
+        """Draw the face to the voice into an MP4."""
         try:
             self.answer.video = await self._film(voice, face, first_frame)
-        except EngineError as error:
-            self.answer.failures.append(Failure(error.code, error.sentence))
+        except Exception as error:  # without a face the voice still goes on
+            self.answer.failures.append(_failure(error, "The face"))
             await _drain(voice)
 
     async def _film(
@@ -254,16 +271,17 @@ class Turn:
         film = Mp4Recording(rate_hz=piece.rate_hz)
         try:
             while piece is not None:
-                await asyncio.to_thread(film.add_audio, piece.samples)
+                await to_the_end(asyncio.to_thread(film.add_audio, piece.samples))
                 for stretch in framing.feed(piece):
                     await self._draw(stretch, backdrop, film)
                 piece = await voice.get()
             for stretch in framing.flush():
                 await self._draw(stretch, backdrop, film)
             self.answer.frames = framing.frames
-            return await asyncio.to_thread(film.finish)
+            return await to_the_end(asyncio.to_thread(film.finish))
         finally:
-            film.close()
+            # Nobody is in the film any more: whoever leaves has waited for its thread.
+            await to_the_end(asyncio.to_thread(film.close))
 
     async def _draw(self, stretch: Stretch, backdrop: Backdrop, film: Mp4Recording) -> None:
         patches = self._verbs.show.animate(stretch.speech, stretch.cue)
@@ -271,7 +289,7 @@ class Turn:
         async with aclosing(in_time(patches, limits, "The face")) as drawn:
             async for patch in drawn:
                 self.watch.mark("first_frame_ms")
-                await asyncio.to_thread(_film_patch, film, backdrop, patch)
+                await to_the_end(asyncio.to_thread(_film_patch, film, backdrop, patch))
 
     def metrics(self, engines: dict[str, str]) -> TurnMetricsEvent:
         total_ms = self.watch.elapsed_ms()
@@ -286,6 +304,14 @@ def _film_patch(film: Mp4Recording, backdrop: Backdrop, patch: Patch) -> None:
         frame = backdrop.frame(patch.first_frame + offset).copy()
         frame[patch.y : patch.y + height, patch.x : patch.x + width] = mouth
         film.add_frame(frame)
+
+
+def _failure(error: Exception, who: str) -> Failure:
+    """What a stage that the answer can do without has died of."""
+    if isinstance(error, EngineError):
+        return Failure(error.code, error.sentence)
+    logger.error("%s failed in an unforeseen way", who, exc_info=error)
+    return Failure(EngineError.code, f"{who} failed; the engine's log says why.")
 
 
 async def _drain(voice: asyncio.Queue[Audio | None]) -> None:

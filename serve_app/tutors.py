@@ -79,7 +79,7 @@ class Tutors:
             id=tutor_id,
             name=entry.name,
             language=entry.language,
-            prompt=entry.prompt.format(name=entry.name),
+            prompt=entry.prompt.replace("{name}", entry.name),
             voice=Voice(**entry.voice.model_dump()),
             face=entry.face,
             llm_app=llm_app(model, self._settings),

@@ -136,6 +136,9 @@ def stub_engines(**replaced: Any) -> Engines:
     async def states() -> dict[str, EngineState]:
         return {stage: EngineState("stub", "ready") for stage in ("asr", "llm", "tts", "avatar")}
 
+    async def names() -> dict[str, str]:
+        return {stage: state.engine for stage, state in (await states()).items()}
+
     verbs: dict[str, Any] = {
         "hear": StubAsr(),
         "think": lambda tutor: StubLlm(),
@@ -144,6 +147,7 @@ def stub_engines(**replaced: Any) -> Engines:
         "backdrop": lambda face: StubBackdrop(),
         "faces": ("mei", "anna", "david"),
         "states": states,
+        "names": names,
     }
     return Engines(**{**verbs, **replaced})
 

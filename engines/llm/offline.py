@@ -42,9 +42,8 @@ class OfflineLlm:
         short = question.strip()
         if len(short) > MAX_ECHO_CHARS:
             short = short[:MAX_ECHO_CHARS].rstrip() + "…"
-        name = self._model.partition(":")[0]
         if language_of(question) == "zh":
             remedy = REMEDY_CHINESE if self._enabled else REMEDY_DISABLED_CHINESE
-            return CHINESE.format(question=short, remedy=remedy.format(model=name))
+            return CHINESE.format(question=short, remedy=remedy.format(model=self._model))
         remedy = REMEDY_ENGLISH if self._enabled else REMEDY_DISABLED_ENGLISH
-        return ENGLISH.format(question=short, remedy=remedy.format(model=name))
+        return ENGLISH.format(question=short, remedy=remedy.format(model=self._model))

@@ -9,6 +9,7 @@ from ray import serve
 
 from deployments import asr, llm, tts
 from deployments.backend import Backend
+from deployments.controller import Controller
 from deployments.remote import RemoteAsr, RemoteLlm, RemoteTts
 from engines.base import Audio, Message, Voice
 from engines.errors import EngineUnavailable, UnknownVoice
@@ -18,7 +19,7 @@ from engines.stub import StubAsr, StubLlm
 @pytest.fixture
 def backend(monkeypatch: pytest.MonkeyPatch) -> Iterator[Backend]:
     """A backend whose application is whatever the test deploys."""
-    yield Backend("local", 0.5)
+    yield Backend("local", 0.5, Controller())
 
 
 def deploy(backend: Backend, application: serve.Application) -> None:
@@ -55,4 +56,4 @@ async def test_a_missing_application_is_named(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(serve, "get_app_handle", absent)
     with pytest.raises(EngineUnavailable, match=r"'gone'.*tutor status"):
-        await Backend("gone", 0.1).call("transcribe")
+        await Backend("gone", 0.1, Controller()).call("transcribe")

@@ -116,6 +116,7 @@ async def test_a_client_that_does_not_read_is_cut_off(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(outbox, "STALL_LIMIT_S", 0.5)
+    monkeypatch.setattr(outbox, "SLOWEST_BYTES_A_SECOND", 10**9)
     monkeypatch.setattr(outbox, "MAX_WAITING_BYTES", 1_000_000)
     talkative = StubTts(pieces=100)  # 20 s: nearly a megabyte in base64
     answers = 0

@@ -245,3 +245,49 @@ async def test_a_recogniser_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPat
 
     with pytest.raises(EngineError, match="in time"):
         await make(hear=Deaf()).turn.hear(wav())
+
+
+async def test_interrupting_a_film_at_any_moment_harms_nobody() -> None:
+    """Its thread is in the encoder at some of these moments; the file must not close under it."""
+    for moment in range(40):
+        made = make("anna", speak=StubTts(pieces=30))
+        running = asyncio.create_task(made.turn.speak(ASKED))
+        await asyncio.sleep(moment * 0.005)
+        running.cancel()
+        await asyncio.wait([running])
+    whole = make("anna")
+    await whole.turn.speak(ASKED)
+    assert whole.turn.answer.video
+
+
+async def test_a_voice_that_breaks_in_an_unforeseen_way_leaves_the_text() -> None:
+    class Broken:
+        async def speak(self, sentence: str, voice: Voice) -> AsyncIterator[Audio]:
+            raise ValueError("not an engine's error")
+            yield
+
+    made = make("anna", speak=Broken(), show=Broken())
+    await made.turn.speak(ASKED)
+    assert made.turn.answer.text == "".join(TWO_SENTENCES)
+    assert [failure.code for failure in made.turn.answer.failures] == ["engine_failed"]
+
+
+async def test_an_engine_that_is_stopped_from_outside_does_not_hang_the_turn() -> None:
+    class Stopped:
+        async def speak(self, sentence: str, voice: Voice) -> AsyncIterator[Audio]:
+            raise asyncio.CancelledError
+            yield
+
+    made = make("anna", think=StubLlm(("One. ",) * 20), speak=Stopped())
+    async with asyncio.timeout(5):
+        await made.turn.speak(ASKED)
+    assert [failure.code for failure in made.turn.answer.failures] == ["engine_unavailable"]
+
+
+async def test_a_voice_without_end_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_VOICE_S", 1.0)
+    made = make(think=StubLlm(("One. ",) * 50))
+    await made.turn.speak(ASKED)
+    assert sum(piece.seconds for piece in made.turn.answer.voice) < 2
+    assert made.turn.answer.text == "One. " * 50
+    assert [failure.code for failure in made.turn.answer.failures] == ["voice_too_long"]

@@ -16,7 +16,7 @@ async def test_it_says_what_is_missing_and_how_to_connect_it() -> None:
     assert "Why is the sky blue?" in answer
     assert "no language model is connected" in answer
     assert "Ollama" in answer
-    assert "mistral" in answer
+    assert "mistral:12b" in answer
 
 
 async def test_it_answers_in_the_language_of_the_question() -> None:
