@@ -159,6 +159,7 @@ class Lane:
             exchange = self._begin(question)
         except Exception as error:  # for example a face that does not exist
             await self.emit(complaint(error))
+            await self.emit(StateEvent(state="idle"))
             return
         self._current = exchange
         async with asyncio.TaskGroup() as tasks:

@@ -371,6 +371,18 @@ async def test_deltas_state_and_metrics_accompany_the_answer(engine: Running) ->
         assert {event["turn_id"] for event in (metrics, *deltas)} == {metrics["turn_id"]}
 
 
+async def test_whatever_becomes_of_a_question_the_tutor_is_idle_at_the_end(
+    engine: Running,
+) -> None:
+    async with engine.conversation() as (_, talk):
+        await talk.ask(type="hello", features=["state"])
+        for content, avatar_id in (("Hello", None), ("Hello", "nobody")):
+            await talk.send(type="text", content=content, avatar_id=avatar_id)
+            events = await talk.until("text", "error")
+            assert "listening" not in {event.get("state") for event in events}
+            assert await talk.receive() == {"type": "state", "state": "idle"}
+
+
 async def test_a_compressed_voice_on_request(engine: Running) -> None:
     async with engine.conversation() as (_, talk):
         await talk.ask(type="hello", features=[], audio_format="mp3")
