@@ -19,6 +19,7 @@ from tests.running import (
     serving,
     stub_engines,
     two_gateways,
+    two_gateways_with_short_answers,
 )
 
 os.environ.update(RAY_ALONE)  # before Ray is imported anywhere
@@ -44,10 +45,10 @@ def engine(
         with plain(settings, stub_engines()) as running:
             yield running
         return
-    environ = {"MAX_SESSIONS": str(MAX_SESSIONS)}
+    environ, change = {"MAX_SESSIONS": str(MAX_SESSIONS)}, two_gateways
     if request.param == "throughput":
-        environ |= THROUGHPUT
-    with serving(home, graph(free_port(), two_gateways), environ) as running:
+        environ, change = environ | THROUGHPUT, two_gateways_with_short_answers
+    with serving(home, graph(free_port(), change), environ) as running:
         yield running
 
 

