@@ -192,11 +192,15 @@ class Lane:
         sessions, turn = self._services.sessions, exchange.turn
         if isinstance(exchange.question, TextWebRtcMessage):
             await self.emit(NO_PEER)
-        words = await self._words(exchange)
-        earlier = await sessions.messages(
-            self.session.id, last=HISTORY_MESSAGES, after_id=self._forgotten_id
-        )
-        told = _told(turn.tutor, earlier, words)
+        async with asyncio.TaskGroup() as tasks:
+            hearing = tasks.create_task(self._words(exchange), name="words")
+            reading = tasks.create_task(
+                sessions.messages(
+                    self.session.id, last=HISTORY_MESSAGES, after_id=self._forgotten_id
+                )
+            )
+        words = hearing.result()
+        told = _told(turn.tutor, reading.result(), words)
         async with asyncio.TaskGroup() as tasks:
             # Storing takes a millisecond or two; the model starts meanwhile.
             tasks.create_task(to_the_end(sessions.add_question(self.session.id, words)))
