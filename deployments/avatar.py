@@ -1,5 +1,8 @@
 """Show: the face's mouth as a Serve application."""
 
+import os
+import sys
+import threading
 from collections.abc import AsyncIterator
 from typing import Literal
 
@@ -12,6 +15,9 @@ from engines.avatar.viseme.portrait import FACES, portrait
 from engines.base import Audio, Avatar, Cue, EngineState, Patch
 from engines.stub import StubAvatar
 
+LOWEST_PRIORITY = 19
+"""Niceness: gives way to everyone."""
+
 
 class AvatarArgs(Args):
     engine: Literal["auto", "drawn", "stub"] = "auto"
@@ -23,9 +29,17 @@ def choose(args: AvatarArgs) -> tuple[Avatar, EngineState]:
     if args.engine == "stub":
         return args.stub, EngineState("stub", "ready")
     cv2.setNumThreads(1)  # small pictures: a pool of threads costs more than it brings
-    for face in FACES:
-        portrait(face)  # drawn now, so that no learner waits for it
+    threading.Thread(target=_draw_faces, name="draw-faces", daemon=True).start()
     return VisemeAvatar(), EngineState("drawn", "ready", "The embedded drawn faces are shown.")
+
+
+def _draw_faces() -> None:
+    """So that no learner waits half a second for a face; but at the lowest priority, because when a
+    replica starts, all others start as well."""
+    if sys.platform == "linux":  # where a thread has a priority of its own
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOWEST_PRIORITY)
+    for face in FACES:
+        portrait(face)
 
 
 class AvatarDeployment:
