@@ -45,7 +45,9 @@ def engine(
         with plain(settings, stub_engines()) as running:
             yield running
         return
-    environ, change = {"MAX_SESSIONS": str(MAX_SESSIONS)}, two_gateways
+    # A loaded machine may need longer than usual to replace what a test kills.
+    environ = {"MAX_SESSIONS": str(MAX_SESSIONS), "BACKEND_WAIT_SECONDS": "60"}
+    change = two_gateways
     if request.param == "throughput":
         environ, change = environ | THROUGHPUT, two_gateways_with_short_answers
     with serving(home, graph(free_port(), change), environ) as running:
