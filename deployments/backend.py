@@ -16,6 +16,7 @@ from ray.serve.exceptions import RayServeException, RequestCancelledError
 from ray.serve.handle import DeploymentHandle
 
 from deployments.controller import Controller
+from engines.cancellation import raise_unless_cancelled
 from engines.errors import EngineError, EngineUnavailable
 
 logger = logging.getLogger(__name__)
@@ -42,10 +43,11 @@ class Backend:
             response = getattr(handle, method).remote(*args)
             try:
                 return await response
-            except asyncio.CancelledError:
+            except asyncio.CancelledError as stopped:
                 response.cancel()
                 self._forget()
-                raise
+                # Ray tells of a call that was cancelled elsewhere by this very exception.
+                raise_unless_cancelled(stopped, f"The application {self.application!r}")
             except Exception as error:
                 await self._wait_or_raise(error, deadline_s)
 

@@ -3,9 +3,10 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
-from typing import NoReturn, TypeVar
+from typing import TypeVar
 
-from engines.errors import EngineTimeout, EngineUnavailable
+from engines.cancellation import raise_unless_cancelled
+from engines.errors import EngineTimeout
 
 Item = TypeVar("Item")
 
@@ -16,15 +17,6 @@ class Patience:
 
     first_s: float
     next_s: float
-
-
-def raise_unless_cancelled(stopped: asyncio.CancelledError, who: str) -> NoReturn:
-    """Tell this task's own cancellation from one that came out of an engine: a TaskGroup would
-    take the latter for a task that ended well, and wait for its results for ever."""
-    task = asyncio.current_task()
-    if task is None or task.cancelling():
-        raise stopped
-    raise EngineUnavailable(f"{who} was stopped in the middle. Try again.") from stopped
 
 
 async def in_time(

@@ -23,9 +23,8 @@ MAX_MESSAGE_BYTES = 12 * 1024 * 1024
 """Largest frame the engine reads: 60 s of uncompressed 48 kHz stereo WAV in base64 is 15 MB, as
 mono 7.7 MB. uvicorn itself closes the socket (1009) above 16 MiB, so ours must be smaller."""
 
-Feature = Literal["deltas", "captions", "state", "metrics", "sources"]
 GRANTED_FEATURES: frozenset[str] = frozenset({"deltas", "state", "metrics"})
-"""What this engine can deliver today; the others of `Feature` are known but not granted."""
+"""What this engine can deliver today; the contract also knows `captions` and `sources`."""
 
 AudioFormat = Literal["wav", "mp3", "ogg"]
 

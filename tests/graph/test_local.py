@@ -1,11 +1,14 @@
 """The deployments' own classes behind Serve's handles, in Serve's local testing mode."""
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Generator, Iterator
 from contextlib import aclosing
+from typing import Any, cast
 
 import numpy as np
 import pytest
 from ray import serve
+from ray.serve.handle import DeploymentHandle
 
 from deployments import asr, llm, tts
 from deployments.backend import Backend
@@ -57,3 +60,35 @@ async def test_a_missing_application_is_named(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(serve, "get_app_handle", absent)
     with pytest.raises(EngineUnavailable, match=r"'gone'.*tutor status"):
         await Backend("gone", 0.1, Controller()).call("transcribe")
+
+
+class Stopped:
+    """A call that somebody else has cancelled, as Ray tells of it."""
+
+    def __init__(self) -> None:
+        self.let_go = False
+
+    @property
+    def transcribe(self) -> "Stopped":
+        return self
+
+    def remote(self, *args: object) -> "Stopped":
+        return self
+
+    def __await__(self) -> Generator[None, None, None]:
+        raise asyncio.CancelledError
+        yield
+
+    def cancel(self) -> None:
+        self.let_go = True
+
+
+async def test_a_call_that_was_cancelled_elsewhere_is_a_failure_and_not_our_end(
+    backend: Backend,
+) -> None:
+    handle = Stopped()
+    backend._handle = cast(DeploymentHandle[Any], handle)
+    speech = Audio(np.zeros(1600, np.int16), 16_000)
+    with pytest.raises(EngineUnavailable, match="'local' was stopped"):
+        await RemoteAsr(backend).transcribe(speech, "en")
+    assert handle.let_go
