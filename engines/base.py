@@ -20,6 +20,9 @@ FRAME_S = 1 / FPS
 HEARING_RATE_HZ = 16_000
 """Sample rate that every recogniser is given."""
 
+VAD_WINDOW = 512
+"""Samples (32 ms at 16 kHz) that a speech detector judges at once: what Silero was trained on."""
+
 FRAME_SIZE_PX = 512
 """Width and height of a face's frame."""
 
@@ -128,6 +131,16 @@ class Asr(Protocol):
 
     async def transcribe(self, speech: Audio, language: str | None) -> Transcript:
         """Turn 16 kHz speech into text; `language` is a hint. Raises `EngineError`."""
+        ...
+
+
+class Vad(Protocol):
+    """Tell speech from other sound, along one stream."""
+
+    def speech(self, window: Pcm) -> float:
+        """Probability (0 to 1) that this window of `VAD_WINDOW` samples holds speech. The windows
+        of a stream follow one another; takes a fraction of a millisecond, in the caller's thread.
+        """
         ...
 
 

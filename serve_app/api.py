@@ -35,6 +35,7 @@ from serve_app.settings import Settings
 from serve_app.store import open_database
 from serve_app.switchboard import Switchboard
 from serve_app.tutors import Tutors
+from serve_app.webrtc.peers import Peers
 from wire.rest import (
     EngineHealth,
     Health,
@@ -256,8 +257,10 @@ def _lifespan(
         async with open_database(settings.database) as database:
             sessions = Sessions(database, limits)
             switchboard = Switchboard(sessions)
-            api.state.services = Services(settings, sessions, engines, tutors, switchboard)
-            async with asyncio.TaskGroup() as tasks:
+            async with Peers(settings, engines.backdrop) as peers, asyncio.TaskGroup() as tasks:
+                api.state.services = Services(
+                    settings, sessions, engines, tutors, switchboard, peers
+                )
                 owned = [
                     tasks.create_task(switchboard.watch(), name="watch"),
                     tasks.create_task(switchboard.expire(), name="expire"),

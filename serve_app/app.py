@@ -27,6 +27,7 @@ from deployments.remote import RemoteAsr, RemoteAvatar, RemoteLlm, RemoteTts
 from deployments.resources import application
 from deployments.settings import SettingsError
 from engines.avatar.viseme.portrait import FACES, portrait
+from engines.vad.silero import SileroVad
 from serve_app.api import create_api
 from serve_app.services import Engines
 from serve_app.settings import Settings, read_settings
@@ -91,6 +92,7 @@ def _engines(tutors: Tutors, settings: Settings) -> Engines:
         speak=RemoteTts(tts),
         show=RemoteAvatar(avatar),
         backdrop=portrait,
+        detector=SileroVad,
         faces=FACES,
         states=graph.states,
         names=graph.names,

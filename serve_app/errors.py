@@ -7,6 +7,8 @@ GatewayError
 ├── TooManyForStudent    one student has too many
 ├── TooManySockets       one student has too many on this replica
 ├── ForeignOrigin        a page of another origin
+├── BadDescription       an offer or a candidate that cannot be used
+├── PeerGone             the WebRTC connection ended in mid-answer
 └── StorageFailed        the database does not answer, or refuses
 """
 
@@ -79,4 +81,28 @@ class StorageFailed(GatewayError):
     def __init__(self) -> None:
         super().__init__(
             "The conversation could not be stored or read just now. Send the message again."
+        )
+
+
+class PeerGone(GatewayError):
+    """The WebRTC connection that an answer was shown on has ended."""
+
+    code = "peer_gone"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The WebRTC connection ended before the answer did. Its text is complete; connect "
+            "again to hear and see the next one."
+        )
+
+
+class BadDescription(GatewayError):
+    """A WebRTC offer or candidate is malformed, or offers nothing that the engine can send."""
+
+    code = "invalid_sdp"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This WebRTC description cannot be used. Send the browser's own offer, with audio "
+            "(Opus) and video (VP8 or H.264), and its candidates after it."
         )

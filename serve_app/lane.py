@@ -4,37 +4,30 @@ on the same socket have lanes of their own."""
 import asyncio
 import time
 from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable
 
-from engines.base import Message
+from engines.base import FRAME_S, HEARING_RATE_HZ, Audio, Pcm
+from engines.errors import EngineTimeout
 from serve_app.complaint import complaint
 from serve_app.errors import GatewayError
-from serve_app.media import recording_bytes
+from serve_app.exchange import Exchange, Place, Question, SpokenMessage
 from serve_app.outbox import Outbox
-from serve_app.reply import Shape, reply_events
 from serve_app.services import Services
 from serve_app.sessions import Session
-from serve_app.store import MessageRow
-from serve_app.to_the_end import to_the_end
-from serve_app.turn import Turn
-from serve_app.tutors import Tutor
+from serve_app.stage.stage import Stage
+from serve_app.turn import HEAR_LIMIT_S
+from serve_app.webrtc.peer import Peer
 from wire.events import (
     MAX_MESSAGE_BYTES,
-    AudioDeltaEvent,
     AudioMessage,
     BadMessage,
-    ErrorEvent,
+    CaptionEvent,
     InterruptedEvent,
     ServerEvent,
     StateEvent,
-    TextMessage,
-    TextWebRtcMessage,
-    TurnMetricsEvent,
+    TranscriptionDeltaEvent,
+    TranscriptionEvent,
 )
-
-Question = TextMessage | AudioMessage | TextWebRtcMessage
 
 WAITING_MESSAGES = 16
 """Questions a session may have waiting while one is answered."""
@@ -42,44 +35,29 @@ WAITING_MESSAGES = 16
 WAITING_BYTES = 2 * MAX_MESSAGE_BYTES
 """What they may weigh together: two of the longest recordings."""
 
-HISTORY_MESSAGES = 40
-"""What a language model is told of the conversation: the last twenty exchanges."""
 
-NO_PEER = ErrorEvent(
-    code="no_peer",
-    content="There is no WebRTC connection, so the answer comes as text with audio on this socket.",
-)
-
-
-@dataclass(slots=True, eq=False)
-class Exchange:
-    """A question, and the turn that answers it."""
-
-    question: Question
-    turn: Turn
-    task: asyncio.Task[None] | None = None
-    message_id: int | None = None
-    """The answer's, once it is stored."""
-    reached_client: bool = False
-    """Whether the client can have heard anything of it."""
-    cut_at: str | None = None
-    """What had been heard when the learner interrupted; None when nobody did."""
-
-    def heard(self) -> str:
-        """The part of the answer that the learner has heard by now."""
-        return self.turn.playout.heard(time.monotonic()) if self.reached_client else ""
+TIMED_WITH_PLAYOUT = CaptionEvent, StateEvent, InterruptedEvent, TranscriptionEvent
+"""What a data channel of the peer carries as well."""
 
 
 class Lane:
     """The turns of one session on one socket."""
 
     def __init__(
-        self, services: Services, session: Session, outbox: Outbox, *, user_based: bool
+        self,
+        services: Services,
+        session: Session,
+        outbox: Outbox,
+        peer: Callable[[], Peer | None],
+        *,
+        user_based: bool,
     ) -> None:
         self.session = session
         self._services = services
         self._outbox = outbox
+        self._peer = peer
         self._user_based = user_based
+        self._place = Place(services, session, outbox, self.emit, self._stage)
         self._waiting: deque[Question] = deque()
         self._asked = asyncio.Event()
         self._current: Exchange | None = None
@@ -102,13 +80,15 @@ class Lane:
 
     async def run(self) -> None:
         """Answer what is asked, until cancelled."""
-        if not self._user_based:
-            await self._forget()
-        while True:
-            while not self._waiting:
-                self._asked.clear()
-                await self._asked.wait()
-            await self._take(self._waiting.popleft())
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._caption(), name="captions")
+            if not self._user_based:
+                await self._forget()
+            while True:
+                while not self._waiting:
+                    self._asked.clear()
+                    await self._asked.wait()
+                await self._take(self._waiting.popleft())
 
     async def _forget(self) -> None:
         """By the contract the context of a session-based socket begins with the socket."""
@@ -122,7 +102,45 @@ class Lane:
     async def emit(self, event: ServerEvent) -> None:
         if self._user_based:
             event = event.model_copy(update={"engine_session_id": self.session.id})
+        if isinstance(event, TIMED_WITH_PLAYOUT) and (peer := self._peer()) is not None:
+            peer.tell(event)
         await self._outbox.put(event)
+
+    def _stage(self) -> Stage | None:
+        """Where the learner sees and hears the tutor live."""
+        return peer.stage if (peer := self._peer()) is not None else None
+
+    @property
+    def _wants_captions(self) -> bool:
+        peer = self._peer()
+        return self._outbox.wants(CaptionEvent) or (peer is not None and peer.has_channel)
+
+    async def _take(self, question: Question) -> None:
+        """Answer one question in a task that can be interrupted."""
+        try:
+            exchange = Exchange(self._place, question, self._next_frame, self._forgotten_id)
+        except Exception as error:  # for example a face that does not exist
+            await self.emit(complaint(error))
+            await self.emit(StateEvent(state="idle"))
+            return
+        self._current = exchange
+        await exchange.run()
+        self._next_frame += exchange.frames
+
+    async def _caption(self) -> None:
+        """Tell the sentences when they are heard, also those that still play after their turn."""
+        while True:
+            await asyncio.sleep(FRAME_S)
+            exchange = self._current
+            if exchange is None or not self._wants_captions:
+                continue
+            for sentence, at_s in exchange.captions():
+                caption = CaptionEvent(
+                    turn_id=exchange.turn.id, content=sentence, at_ms=round(at_s * 1000)
+                )
+                await self.emit(caption)
+
+    # ── interruptions ───────────────────────────────────────────────────────────────────────────
 
     async def interrupt(self) -> None:
         """Stop the turn at once, and answer with what had been heard of it. What was asked before
@@ -130,149 +148,99 @@ class Lane:
         began_s = time.monotonic()
         dropped = [question for question in self._waiting if not isinstance(question, AudioMessage)]
         self._waiting.clear()
-        current = self._current
-        heard = await self._stop(current) if current else ""
+        current, self._current = self._current, None
+        heard = await current.stop() if current else ""
         stop_ms = round((time.monotonic() - began_s) * 1000, 2)
-        turn_id = current.turn.id if current else None
         for question in dropped:
             await self._services.sessions.add_question(self.session.id, question.content)
+        turn_id = current.turn.id if current else None
         await self.emit(InterruptedEvent(turn_id=turn_id, heard=heard, stop_ms=stop_ms))
         if current:
             await self.emit(StateEvent(state="idle"))
 
-    async def _stop(self, current: Exchange) -> str:
-        """End the exchange; returns what had been heard of its answer."""
-        if self._current is current:
-            self._current = None
-        heard = current.heard()
-        if current.task is not None and not current.task.done():
-            current.cut_at = heard
-            current.task.cancel()
-            await asyncio.wait([current.task])
-        elif current.turn.playout.is_playing(time.monotonic()) and current.message_id is not None:
-            await self._services.sessions.cut_message(current.message_id, heard)
-        return heard
+    # ── the open microphone ─────────────────────────────────────────────────────────────────────
 
-    async def _take(self, question: Question) -> None:
-        """Answer one question in a task that can be interrupted."""
-        try:
-            exchange = self._begin(question)
-        except Exception as error:  # for example a face that does not exist
-            await self.emit(complaint(error))
-            await self.emit(StateEvent(state="idle"))
-            return
-        self._current = exchange
-        async with asyncio.TaskGroup() as tasks:
-            exchange.task = tasks.create_task(self._answer(exchange), name="answer")
+    @property
+    def is_answering(self) -> bool:
+        """Whether there is anything that the learner could break into."""
+        return self._current is not None and self._current.is_going_on
 
-    def _begin(self, question: Question) -> Exchange:
+    @property
+    def is_audible(self) -> bool:
+        """Whether the learner has heard anything of the answer that is being given."""
+        return self._current is not None and self._current.is_audible
+
+    @property
+    def played(self) -> deque[Pcm] | None:
+        """The tutor's own voice as it leaves, which the microphone may hear again."""
+        stage = self._stage()
+        return stage.played if stage is not None else None
+
+    def hold(self) -> None:
+        """The learner has begun to speak: fall silent, without giving up."""
+        if (stage := self._stage()) is not None:
+            stage.hold("learner")
+
+    def release(self) -> None:
+        """It was nothing: go on."""
+        if (stage := self._stage()) is not None:
+            stage.release("learner")
+
+    @property
+    def wants_partials(self) -> bool:
+        return self._outbox.wants(TranscriptionDeltaEvent)
+
+    async def withdraw(self) -> bool:
+        """The learner had not finished: a spoken question that was being answered, unheard so far,
+        is taken back. False: it was no spoken one, and is only interrupted."""
+        if self._current is None or not isinstance(self._current.question, SpokenMessage):
+            await self.break_in()
+            return False
+        current, self._current = self._current, None
+        await current.withdraw()
+        self.release()
+        if self._outbox.features:
+            await self.emit(InterruptedEvent(turn_id=current.turn.id, heard="", stop_ms=0))
+        return True
+
+    async def break_in(self) -> None:
+        """The learner speaks over the tutor."""
+        began_s = time.monotonic()
+        current, self._current = self._current, None
+        heard = await current.stop() if current else ""
+        self.release()
+        if current is not None and self._outbox.features:
+            stop_ms = round((time.monotonic() - began_s) * 1000, 2)
+            await self.emit(InterruptedEvent(turn_id=current.turn.id, heard=heard, stop_ms=stop_ms))
+
+    async def recognise(self, speech: Pcm) -> str:
+        """The words of live speech at 16 kHz; empty when there are none. Raises `EngineError`."""
         tutor = self._services.tutors.get(self.session.tutor_id)
-        engines = self._services.engines
-        face = None
-        if not isinstance(question, TextWebRtcMessage) and question.avatar_id is not None:
-            face = self._services.tutors.face_of(question.avatar_id, engines.faces)
-        turn = Turn(engines.for_tutor(tutor), tutor, self.emit, face=face)
-        live = self._outbox.wants(AudioDeltaEvent)
-        return Exchange(question, turn, reached_client=live)
-
-    async def _answer(self, exchange: Exchange) -> None:
+        hear = self._services.engines.for_tutor(tutor).hear
         try:
-            await self._speak(exchange)
-            await self._close(exchange)
-        except asyncio.CancelledError:
-            await to_the_end(self._keep(exchange))
-            raise
-        except Exception as error:  # whatever went wrong, the session goes on
-            await self._keep_if_possible(exchange)
-            await self.emit(complaint(error))
+            async with asyncio.timeout(HEAR_LIMIT_S):
+                heard = await hear.transcribe(Audio(speech, HEARING_RATE_HZ), tutor.language)
+        except TimeoutError as late:
+            raise EngineTimeout("Speech recognition did not answer in time. Try again.") from late
+        return heard.text.strip()
+
+    async def understood(self, words: str) -> None:
+        """What the learner is saying, as far as it is understood."""
+        await self.emit(TranscriptionDeltaEvent(content=words))
+
+    async def listening(self) -> None:
+        await self.emit(StateEvent(state="listening"))
+
+    async def nothing_said(self) -> None:
+        """It was a cough, or an "mm-hm"."""
+        await self.emit(StateEvent(state="speaking" if self.is_answering else "idle"))
+
+    async def complain(self, error: Exception) -> None:
+        await self.emit(complaint(error))
         await self.emit(StateEvent(state="idle"))
-
-    async def _speak(self, exchange: Exchange) -> None:
-        """Understand the question, and have it answered."""
-        sessions, turn = self._services.sessions, exchange.turn
-        if isinstance(exchange.question, TextWebRtcMessage):
-            await self.emit(NO_PEER)
-        async with asyncio.TaskGroup() as tasks:
-            hearing = tasks.create_task(self._words(exchange), name="words")
-            reading = tasks.create_task(
-                sessions.messages(
-                    self.session.id, last=HISTORY_MESSAGES, after_id=self._forgotten_id
-                )
-            )
-        words = hearing.result()
-        told = _told(turn.tutor, reading.result(), words)
-        async with asyncio.TaskGroup() as tasks:
-            # Storing takes a millisecond or two; the model starts meanwhile.
-            tasks.create_task(to_the_end(sessions.add_question(self.session.id, words)))
-            tasks.create_task(turn.speak(told, self._next_frame), name="speak")
-
-    async def _words(self, exchange: Exchange) -> str:
-        question = exchange.question
-        if not isinstance(question, AudioMessage):
-            return question.content
-        decode = partial(recording_bytes, question.data, MAX_MESSAGE_BYTES)
-        recording = await asyncio.to_thread(decode)
-        async with asyncio.TaskGroup() as tasks:
-            hearing = tasks.create_task(exchange.turn.hear(recording), name="hear")
-            tasks.create_task(self._services.sessions.touch(self.session.id))
-        return hearing.result()
-
-    async def _close(self, exchange: Exchange) -> None:
-        """Store the whole answer and send it."""
-        answer = exchange.turn.answer
-        self._next_frame += answer.frames
-        await to_the_end(self._store(exchange))
-        for failure in answer.failures:
-            await self.emit(ErrorEvent(code=failure.code, content=failure.sentence))
-        pack = partial(reply_events, _shape(exchange.question), answer, self._outbox.audio_format)
-        for event in await asyncio.to_thread(pack):
-            await self.emit(event)
-        if not exchange.reached_client:
-            exchange.turn.playout.restart(time.monotonic())
-            exchange.reached_client = True
-        if self._outbox.wants(TurnMetricsEvent):
-            names = await self._services.engines.names()
-            await self.emit(exchange.turn.metrics(names))
-
-    async def _store(self, exchange: Exchange) -> None:
-        answer = exchange.turn.answer
-        if answer.text.strip():
-            exchange.message_id = await self._services.sessions.add_answer(
-                self.session.id, answer.text, interrupted=answer.cut_off
-            )
-
-    async def _keep(self, exchange: Exchange) -> None:
-        """A cut-off answer is remembered: as heard when the learner cut it, else as written."""
-        sessions = self._services.sessions
-        said = exchange.turn.answer.text if exchange.cut_at is None else exchange.cut_at
-        if exchange.message_id is None:
-            if said.strip():
-                await sessions.add_answer(self.session.id, said, interrupted=True)
-        elif exchange.cut_at is not None:
-            await sessions.cut_message(exchange.message_id, said)
-
-    async def _keep_if_possible(self, exchange: Exchange) -> None:
-        try:
-            await self._keep(exchange)
-        except Exception as error:  # the first failure is the one that is told
-            complaint(error)
 
 
 def _weight(question: Question) -> int:
+    if isinstance(question, SpokenMessage):
+        return len(question.content)
     return len(question.data if isinstance(question, AudioMessage) else question.content)
-
-
-def _told(tutor: Tutor, earlier: Sequence[MessageRow], words: str) -> list[Message]:
-    """The conversation as the language model sees it."""
-    told = [Message("system", tutor.prompt)]
-    for row in earlier:
-        told.append(Message("user" if row.role == "user" else "assistant", row.content))
-    return [*told, Message("user", words)]
-
-
-def _shape(question: Question) -> Shape:
-    if isinstance(question, TextWebRtcMessage):
-        return "text"
-    if question.avatar_id is not None:
-        return "video"
-    return "audio" if isinstance(question, AudioMessage) else "text"

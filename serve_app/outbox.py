@@ -7,9 +7,12 @@ from collections.abc import Awaitable, Callable
 from wire.events import (
     AudioDeltaEvent,
     AudioFormat,
+    CaptionEvent,
+    IceServersEvent,
     ServerEvent,
     StateEvent,
     TextDeltaEvent,
+    TranscriptionDeltaEvent,
     TurnMetricsEvent,
 )
 
@@ -25,6 +28,9 @@ SLOWEST_BYTES_A_SECOND = 32 * 1024
 FEATURE_OF: dict[type[ServerEvent], str] = {
     TextDeltaEvent: "deltas",
     AudioDeltaEvent: "deltas",
+    CaptionEvent: "captions",
+    IceServersEvent: "ice_servers",
+    TranscriptionDeltaEvent: "deltas",
     StateEvent: "state",
     TurnMetricsEvent: "metrics",
 }

@@ -3,12 +3,13 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from engines.base import Asr, Avatar, Backdrop, EngineState, Llm, Tts
+from engines.base import Asr, Avatar, Backdrop, EngineState, Llm, Tts, Vad
 from serve_app.sessions import Sessions
 from serve_app.settings import Settings
 from serve_app.switchboard import Switchboard
 from serve_app.turn import Verbs
 from serve_app.tutors import Tutor, Tutors
+from serve_app.webrtc.peers import Peers
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,9 @@ class Engines:
     speak: Tts
     show: Avatar
     backdrop: Callable[[str], Backdrop]
+    detector: Callable[[], Vad]
+    """A speech detector for one more stream; the first takes a moment to load. Raises
+    `EngineUnavailable`."""
     faces: tuple[str, ...]
     states: Callable[[], Awaitable[dict[str, EngineState]]]
     """Name of the stage, or of the application for a language model → its state."""
@@ -37,3 +41,4 @@ class Services:
     engines: Engines
     tutors: Tutors
     switchboard: Switchboard
+    peers: Peers

@@ -205,18 +205,19 @@ class Sessions:
         if True not in matches:
             raise BadToken
 
-    async def add_question(self, session_id: str, content: str) -> None:
-        """Store what the learner said, which is activity. Raises `SessionNotFound`."""
+    async def add_question(self, session_id: str, content: str) -> int:
+        """Store what the learner said, which is activity; returns the message's id. Raises
+        `SessionNotFound`."""
         async with self._database.writing() as transaction:
             await self._touch(transaction, session_id)
-            transaction.add(
-                MessageRow(
-                    session_id=session_id,
-                    role="user",
-                    content=_clean(content),
-                    created_at=self._clock(),
-                )
+            row = MessageRow(
+                session_id=session_id,
+                role="user",
+                content=_clean(content),
+                created_at=self._clock(),
             )
+            transaction.add(row)
+        return row.id
 
     async def add_answer(self, session_id: str, content: str, *, interrupted: bool = False) -> int:
         """Store what the tutor said; returns the message's id."""
@@ -242,6 +243,11 @@ class Sessions:
             cut = delete(MessageRow).where(this)
         async with self._database.writing() as transaction:
             await transaction.execute(cut)
+
+    async def withdraw(self, message_id: int) -> None:
+        """The learner had not finished: what was taken for a question is said again, whole."""
+        async with self._database.writing() as transaction:
+            await transaction.execute(delete(MessageRow).where(MessageRow.id == message_id))
 
     async def messages(
         self, session_id: str, *, last: int | None = None, after_id: int = 0

@@ -50,6 +50,30 @@ class Settings(EngineSettings):
     """Comma-separated origins of web pages that may connect, `*` for any. Pages on the engine's own
     host, and on loopback when the engine is on loopback, always may."""
 
+    stun_url: str = Field(default="", pattern=r"^(stun:[^?\s]+)?$")
+    """`stun:host:port`, for an engine or learners behind a router; empty: none is asked."""
+    turn_urls: str = ""
+    """Comma-separated `turn:host:port` and `turns:host:port` of a relay, for networks that block
+    UDP; `?transport=tcp` where only TCP gets through."""
+    turn_secret: SecretStr | None = None
+    """The relay's `static-auth-secret`; credentials are made from it that end by themselves."""
+    turn_ttl_seconds: int = Field(default=4 * 3600, ge=60)
+    """Longer than a lesson: a relay drops a connection whose credentials have ended."""
+    webrtc_udp_ports: str = Field(default="", pattern=r"^(\d{1,5}-\d{1,5})?$")
+    """`first-last`, what a firewall must let in; empty: any free port."""
+    webrtc_grace_s: float = Field(default=30.0, ge=0, le=3600)
+    """How long a live connection is kept after its socket has gone: time to come back."""
+
+    endpoint_finished_ms: float = Field(default=200, ge=100, le=5000)
+    """Silence that ends a sentence that sounds finished."""
+    endpoint_unsure_ms: float = Field(default=500, ge=100, le=5000)
+    endpoint_hanging_ms: float = Field(default=1200, ge=100, le=10_000)
+    """Silence that ends even "I would like to and…"."""
+    barge_in_hold_ms: float = Field(default=320, ge=64, le=5000)
+    """So much voice makes the tutor pause."""
+    barge_in_stop_ms: float = Field(default=900, ge=64, le=10_000)
+    """So much voice makes it stop, whatever the words."""
+
     tutor_home: Path = Field(default_factory=default_home)
     """Where the database, the log and the PID file live."""
     tutor_llm_models: dict[int, str] = {}
@@ -62,6 +86,14 @@ class Settings(EngineSettings):
             raise ValueError("must look like ws://host:port or wss://host")
         return url.rstrip("/")
 
+    @field_validator("turn_urls")
+    @classmethod
+    def _relay_urls(cls, urls: str) -> str:
+        for url in filter(None, map(str.strip, urls.split(","))):
+            if not re.fullmatch(r"turns?:[^?\s]+(\?transport=(udp|tcp))?", url):
+                raise ValueError("must be turn:host:port or turns:host:port, separated by commas")
+        return urls
+
     @field_validator("database_url")
     @classmethod
     def _async_driver(cls, url: str) -> str:
@@ -72,6 +104,25 @@ class Settings(EngineSettings):
         if url and (not colon or scheme not in {*plain, *plain.values()}):
             raise ValueError("must start with sqlite:/// or postgresql://")
         return f"{plain.get(scheme, scheme)}{colon}{rest}"
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "Settings":
+        pauses = (self.endpoint_finished_ms, self.endpoint_unsure_ms, self.endpoint_hanging_ms)
+        if list(pauses) != sorted(pauses):
+            raise ValueError(
+                "ENDPOINT_FINISHED_MS, ENDPOINT_UNSURE_MS and ENDPOINT_HANGING_MS must grow in "
+                "this order."
+            )
+        if self.barge_in_hold_ms > self.barge_in_stop_ms:
+            raise ValueError("BARGE_IN_HOLD_MS must not be more than BARGE_IN_STOP_MS.")
+        ports = self.webrtc_ports
+        if ports is not None and not 1024 <= ports[0] <= ports[1] <= 65535:
+            raise ValueError("WEBRTC_UDP_PORTS must be first-last, between 1024 and 65535.")
+        if self.turn_urls and self.turn_secret is None:
+            raise ValueError(
+                "TURN_URLS is set, but TURN_SECRET is not: give the relay's static-auth-secret."
+            )
+        return self
 
     @model_validator(mode="after")
     def _guarded(self) -> "Settings":
@@ -86,6 +137,16 @@ class Settings(EngineSettings):
                 "ALLOW_ANONYMOUS_MANAGEMENT=true."
             )
         return self
+
+    @property
+    def turn_url_list(self) -> list[str]:
+        return [url.strip() for url in self.turn_urls.split(",") if url.strip()]
+
+    @property
+    def webrtc_ports(self) -> tuple[int, int] | None:
+        """UDP ports, both included; None: any."""
+        first, dash, last = self.webrtc_udp_ports.partition("-")
+        return (int(first), int(last)) if dash else None
 
     @property
     def database(self) -> str:

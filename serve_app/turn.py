@@ -3,7 +3,8 @@
     recording ─ hear ─┐
     text ─────────────┴─ think ──tokens──► sentences ─► speak ──voice──► show ──mouths──► video
                            │                              │                 │
-                           └ text_delta                   └ audio_delta     └ frames of the MP4
+                           └ text_delta                   └ audio_delta     ├ frames of the MP4
+                                                                            └ live: units of a stage
 
 The stages run at once, joined by bounded queues: the first sentence is spoken while the second is
 written, and frames are made while the voice is still coming. One TaskGroup owns them all, so that a
@@ -19,8 +20,10 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from uuid import uuid4
 
-from engines.base import Asr, Audio, Avatar, Backdrop, Llm, Message, Patch, Tts
+from engines.base import FRAME_S, Asr, Audio, Avatar, Backdrop, Llm, Message, Patch, Tts
 from engines.errors import EngineError, EngineTimeout, UnusableSpeech
+from engines.sound import part
+from serve_app.errors import GatewayError
 from serve_app.framing import Framing, Stretch
 from serve_app.media import decode_recording
 from serve_app.patience import Patience, in_time
@@ -28,6 +31,9 @@ from serve_app.playout import Playout
 from serve_app.recording import Mp4Recording, resampled
 from serve_app.sentences import SentenceCutter
 from serve_app.speakable import speakable
+from serve_app.stage.performance import Performance
+from serve_app.stage.reel import MediaUnit
+from serve_app.stage.stage import Stage
 from serve_app.to_the_end import to_the_end
 from serve_app.tutors import Tutor
 from wire.events import (
@@ -127,7 +133,16 @@ class Stopwatch:
 class Turn:
     """One answer in the making. Run its stages once, then read `answer`."""
 
-    def __init__(self, verbs: Verbs, tutor: Tutor, emit: Emit, *, face: str | None) -> None:
+    def __init__(
+        self,
+        verbs: Verbs,
+        tutor: Tutor,
+        emit: Emit,
+        *,
+        face: str | None,
+        stage: Stage | None = None,
+    ) -> None:
+        """`face` alone: a film is made of the answer. With a `stage` it is spoken there, live."""
         self.id = uuid4().hex[:12]
         self.answer = Answer()
         self.playout = Playout()
@@ -135,8 +150,24 @@ class Turn:
         self._verbs = verbs
         self.tutor = tutor
         self._emit = emit
+        self.written = asyncio.Event()
+        """Set when the text is complete; its voice may still be on its way."""
         self._face = face
+        self._stage = stage
+        self._generation: int | None = None
+        self._on_air = asyncio.Event()
         self._seq = 0
+        if stage is not None:
+            self.playout.live()
+
+    @property
+    def is_live(self) -> bool:
+        return self._stage is not None
+
+    def silence(self) -> None:
+        """Nothing more of this turn leaves the stage, from this moment on."""
+        if self._stage is not None and self._generation is not None:
+            self._stage.cut(self._generation)
 
     async def hear(self, recording: bytes) -> str:
         """The learner's words. Raises `MediaError`, or `EngineError` when there are none."""
@@ -162,7 +193,9 @@ class Turn:
         async with asyncio.TaskGroup() as stages:
             stages.create_task(self._think(messages, sentences), name="think")
             stages.create_task(self._speak(sentences, voice), name="speak")
-            if self._face is not None:
+            if self._stage is not None:
+                stages.create_task(self._perform(voice, self._stage), name="perform")
+            elif self._face is not None:
                 stages.create_task(self._show(voice, self._face, first_frame), name="show")
 
     async def _think(
@@ -187,6 +220,7 @@ class Turn:
         for sentence in cutter.flush():
             self.watch.mark("first_sentence_ms")
             await sentences.put(sentence)
+        self.written.set()
         await sentences.put(None)
 
     async def _tokens(self, messages: Sequence[Message]) -> AsyncGenerator[str, None]:
@@ -228,16 +262,22 @@ class Turn:
             async for piece in pieces:
                 if len(piece.samples):
                     await self._say(piece, voice)
+        if self.is_live and self.answer.voice:
+            await voice.put(part(self.answer.voice[0], 0, 0))  # the sentence has ended
 
     async def _say(self, piece: Audio, voice: asyncio.Queue[Audio | None]) -> None:
         if not self.answer.voice:
             self.watch.mark("tts_first_audio_ms")
-            await self._emit(StateEvent(state="speaking"))
+            if not self.is_live:
+                await self._emit(StateEvent(state="speaking"))
         elif piece.rate_hz != (rate_hz := self.answer.voice[0].rate_hz):
             # Another engine took over in mid-answer; the learner's player keeps its rate.
             piece = resampled(piece, rate_hz)
-        self.answer.voice.append(piece)
-        await self._emit(self._audio_delta(piece))
+        if not self.is_live:
+            self.answer.voice.append(piece)
+            await self._emit(self._audio_delta(piece))
+        elif not self.answer.voice:
+            self.answer.voice.append(piece)  # only its rate is needed: the rest has been heard
         self.playout.sent(piece.seconds, time.monotonic())
         await self._pass_on(voice, piece)
 
@@ -250,8 +290,42 @@ class Turn:
         return event
 
     async def _pass_on(self, voice: asyncio.Queue[Audio | None], piece: Audio | None) -> None:
-        if self._face is not None:
+        if self._face is not None or self.is_live:
             await voice.put(piece)
+
+    async def _perform(self, voice: asyncio.Queue[Audio | None], stage: Stage) -> None:
+        """Speak on the stage, as soon as it is free."""
+        try:
+            if (first := await voice.get()) is not None:
+                async with stage.floor(self._face or stage.face, self._played) as generation:
+                    self._generation = generation
+                    await self._perform_until_heard(first, voice, stage)
+        except Exception as error:  # the text still goes on
+            self.answer.failures.append(_failure(error, "The stage"))
+            await _drain(voice)
+
+    async def _perform_until_heard(
+        self, first: Audio, voice: asyncio.Queue[Audio | None], stage: Stage
+    ) -> None:
+        assert self._generation is not None
+
+        def faceless(error: Exception) -> None:
+            self.answer.failures.append(_failure(error, "The face"))
+
+        performance = Performance(self._verbs.show, stage, self._generation, faceless)
+        async with asyncio.TaskGroup() as tasks:
+            announcing = tasks.create_task(self._announce(), name="announce")
+            await performance.run(first, voice)
+            announcing.cancel()
+
+    async def _announce(self) -> None:
+        await self._on_air.wait()
+        await self._emit(StateEvent(state="speaking"))
+
+    def _played(self, unit: MediaUnit) -> None:
+        self.watch.mark("first_frame_ms")
+        self.playout.released(FRAME_S)
+        self._on_air.set()
 
     async def _show(self, voice: asyncio.Queue[Audio | None], face: str, first_frame: int) -> None:
         """Draw the face to the voice into an MP4."""
@@ -308,7 +382,9 @@ def _film_patch(film: Mp4Recording, backdrop: Backdrop, patch: Patch) -> None:
 
 def _failure(error: Exception, who: str) -> Failure:
     """What a stage that the answer can do without has died of."""
-    if isinstance(error, EngineError):
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    if isinstance(error, EngineError | GatewayError):
         return Failure(error.code, error.sentence)
     logger.error("%s failed in an unforeseen way", who, exc_info=error)
     return Failure(EngineError.code, f"{who} failed; the engine's log says why.")

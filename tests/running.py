@@ -25,6 +25,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from engines.base import EngineState
 from engines.stub import StubAsr, StubAvatar, StubBackdrop, StubLlm, StubTts
+from engines.vad.silero import SileroVad
 from serve_app.api import create_api
 from serve_app.services import Engines
 from serve_app.settings import Settings
@@ -145,6 +146,7 @@ def stub_engines(**replaced: Any) -> Engines:
         "speak": StubTts(),
         "show": StubAvatar(),
         "backdrop": lambda face: StubBackdrop(),
+        "detector": SileroVad,
         "faces": ("mei", "anna", "david"),
         "states": states,
         "names": names,

@@ -23,8 +23,16 @@ MAX_MESSAGE_BYTES = 12 * 1024 * 1024
 """Largest frame the engine reads: 60 s of uncompressed 48 kHz stereo WAV in base64 is 15 MB, as
 mono 7.7 MB. uvicorn itself closes the socket (1009) above 16 MiB, so ours must be smaller."""
 
-GRANTED_FEATURES: frozenset[str] = frozenset({"deltas", "state", "metrics"})
-"""What this engine can deliver today; the contract also knows `captions` and `sources`."""
+GRANTED_FEATURES: frozenset[str] = frozenset(
+    {"captions", "deltas", "ice_servers", "metrics", "state", "stream_in"}
+)
+"""What this engine can deliver today; the contract also knows `sources`."""
+
+MAX_SDP_CHARS = 64 * 1024
+"""A browser's offer has some 6,000."""
+
+MAX_SOUND_BYTES = 64_000
+"""Live sound comes in frames of at most two seconds (PCM s16, 16 kHz, mono)."""
 
 AudioFormat = Literal["wav", "mp3", "ogg"]
 
@@ -72,7 +80,7 @@ class AudioMessage(ClientMessage):
 
 class WebRtcOffer(ClientMessage):
     type: Literal["webrtc_offer"]
-    sdp: str
+    sdp: str = Field(min_length=1, max_length=MAX_SDP_CHARS)
     user_id: UserId
     avatar_id: AvatarId | None = None
 
@@ -97,6 +105,15 @@ class HelloMessage(ClientMessage):
     """How the closing `audio` of a reply is packed."""
 
 
+class MicrophoneMessage(ClientMessage):
+    """How the learner's live sound is to be taken, and for which session."""
+
+    type: Literal["microphone"]
+    state: Literal["open", "held", "closed"]
+    """`open`: the engine hears when somebody speaks; `held`: a key is held down while speaking, and
+    `closed` after it ends what was said; `closed`: nobody listens."""
+
+
 class InterruptMessage(ClientMessage):
     type: Literal["interrupt"]
 
@@ -113,6 +130,7 @@ ClientEvent = Annotated[
     | TextWebRtcMessage
     | HelloMessage
     | InterruptMessage
+    | MicrophoneMessage
     | PingMessage,
     Field(discriminator="type"),
 ]
@@ -247,6 +265,12 @@ class ErrorEvent(Timed):
     code: str
 
 
+class WebRtcAnswerEvent(Timed):
+    type: Literal["webrtc_answer"] = "webrtc_answer"
+    sdp: str
+    """With all candidates in it."""
+
+
 # ── only after `hello` ───────────────────────────────────────────────────────────────────────────
 
 
@@ -256,6 +280,40 @@ class HelloEvent(ServerEvent):
     """None in user-based mode, where a socket has many."""
     features: list[str]
     engines: dict[str, str]
+
+
+class IceServer(BaseModel):
+    """As `RTCIceServer` of a browser."""
+
+    urls: list[str]
+    username: str | None = None
+    credential: str | None = None
+
+
+class IceServersEvent(ServerEvent):
+    """The STUN and TURN servers that a browser needs for its own side."""
+
+    type: Literal["ice_servers"] = "ice_servers"
+    items: list[IceServer]
+    ttl_s: int
+    """How long the credentials are good for."""
+
+
+class TranscriptionDeltaEvent(ServerEvent):
+    """What has been understood so far of what the learner is saying; replaces the one before."""
+
+    type: Literal["transcription_delta"] = "transcription_delta"
+    content: str
+
+
+class CaptionEvent(ServerEvent):
+    """A sentence that is being played from now on."""
+
+    type: Literal["caption"] = "caption"
+    turn_id: str
+    content: str
+    at_ms: int
+    """On the voice's own time."""
 
 
 class TextDeltaEvent(ServerEvent):

@@ -19,7 +19,7 @@ from wire.events import (
 
 def test_every_documented_message_is_known() -> None:
     documented = {"text", "audio", "webrtc_offer", "webrtc_ice_candidate", "text_webrtc"}
-    assert set(CLIENT_TYPES) == documented | {"hello", "interrupt", "ping"}
+    assert set(CLIENT_TYPES) == documented | {"hello", "interrupt", "microphone", "ping"}
 
 
 def test_fields_beyond_the_contract_are_ignored() -> None:

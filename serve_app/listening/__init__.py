@@ -1,0 +1,1 @@
+"""The open microphone: when the learner speaks, has finished, or breaks in."""

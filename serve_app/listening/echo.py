@@ -1,0 +1,84 @@
+"""Is what the microphone hears the tutor itself, back through the learner's loudspeaker?
+
+Rooms and loudspeakers change the tone and the level of a voice, but hardly its rhythm: which bands
+of frequency rise and fall when. So the rhythm of both sides is compared at every possible delay.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from engines.base import HEARING_RATE_HZ, VAD_WINDOW, Pcm
+
+LONGEST_DELAY_MS = 600
+"""Sound buffers of a browser, the way through the network's jitter buffers, and the air."""
+
+SPAN_WINDOWS = 32
+"""About a second, so that a few syllables are compared."""
+
+BAND_EDGES_HZ = (150, 300, 450, 650, 950, 1400, 2000, 2900, 4200)
+"""Eight bands, as wide as the ear's; small loudspeakers give nothing below."""
+
+LIKENESS = 0.6
+"""Correlation from which it is an echo."""
+
+HOP = VAD_WINDOW // 2
+"""Samples between the compared delays."""
+
+_LAGS = LONGEST_DELAY_MS * HEARING_RATE_HZ // 1000 // HOP + 1
+_PLAYED = 2 * SPAN_WINDOWS + _LAGS
+_HANN = np.hanning(VAD_WINDOW).astype(np.float32)
+
+Loudness = npt.NDArray[np.float32]
+
+
+class EchoGuard:
+    """Follows both directions of one call, window by window, in step with the clock."""
+
+    def __init__(self) -> None:
+        bands = len(BAND_EDGES_HZ) - 1
+        self._played = np.zeros((_PLAYED, bands), np.float32)
+        self._heard = np.zeros((SPAN_WINDOWS, bands), np.float32)
+        self._last: Pcm = np.zeros(VAD_WINDOW, np.int16)
+
+    def played(self, window: Pcm) -> None:
+        """What the tutor sends now, at 16 kHz; silence too."""
+        between = np.concatenate([self._last[HOP:], window[:HOP]])
+        self._played[:-2] = self._played[2:]
+        self._played[-2] = _loudness(between)
+        self._played[-1] = _loudness(window)
+        self._last = window
+
+    def heard(self, window: Pcm) -> None:
+        """What the microphone gives now."""
+        self._heard[:-1] = self._heard[1:]
+        self._heard[-1] = _loudness(window)
+
+    def is_echo(self) -> bool:
+        """Whether the last second of the microphone is the tutor's own voice."""
+        return self.likeness() >= LIKENESS
+
+    def likeness(self) -> float:
+        """Correlation, up to 1, at the delay where it is greatest."""
+        heard = self._heard - self._heard.mean(axis=0)
+        views = np.lib.stride_tricks.sliding_window_view(self._played, 2 * SPAN_WINDOWS - 1, axis=0)
+        played = views[:, :, ::2]
+        played = played - played.mean(axis=2, keepdims=True)
+        product = np.einsum("lbt,tb->l", played, heard)
+        power = np.einsum("lbt,lbt->l", played, played) * np.sum(heard * heard)
+        return float(np.max(product / np.sqrt(power + 1e-6)))
+
+
+def _bands() -> npt.NDArray[np.float32]:
+    frequencies = np.fft.rfftfreq(VAD_WINDOW, 1 / HEARING_RATE_HZ)
+    edges = zip(BAND_EDGES_HZ, BAND_EDGES_HZ[1:], strict=False)
+    return np.stack([(low <= frequencies) & (frequencies < high) for low, high in edges]).astype(
+        np.float32
+    )
+
+
+_BANDS = _bands()
+
+
+def _loudness(window: Pcm) -> Loudness:
+    power = np.abs(np.fft.rfft(window * _HANN)) ** 2
+    return np.asarray(np.log(_BANDS @ power.astype(np.float32) + 1e4), np.float32)
