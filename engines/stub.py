@@ -8,15 +8,37 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
-from engines.base import FRAME_SIZE_PX, Audio, Cue, Message, Patch, Pixels, Transcript, Voice
+from engines.base import (
+    FPS,
+    FRAME_SIZE_PX,
+    Audio,
+    Cue,
+    Message,
+    Patch,
+    Pcm,
+    Pixels,
+    Transcript,
+    Voice,
+)
 
 STUB_RATE_HZ = 16_000
 STUB_WORDS = "This is the answer of the stub. "
 TONE_HZ = 220.0
 MOUTH_PX = 64
+
+LIGHT_PX = 256
+"""Width of the square that shows loudness: to be seen through any codec."""
+
+LOUD_RMS = 1000.0
+"""Of 16-bit samples; the tone has 5657."""
+
+VOICE_RMS = 500.0
+"""What the stub of the speech detector takes for speech."""
 
 
 async def _until(due_s: float) -> None:
@@ -59,6 +81,9 @@ class StubTts:
     piece_delay_s: float = 0.0
     pieces: int = 2
     piece_seconds: float = 0.2
+    beat_s: float = 0.0
+    """When not 0: the tone sounds for so long and rests for so long, from the sentence's start on,
+    so that there are edges to measure at."""
 
     async def speak(self, sentence: str, voice: Voice) -> AsyncIterator[Audio]:
         began_s = time.monotonic()
@@ -66,21 +91,53 @@ class StubTts:
         tone = (8_000 * np.sin(2 * np.pi * TONE_HZ * times)).astype(np.int16)
         for index in range(self.pieces):
             await _until(began_s + self.first_piece_s + index * self.piece_delay_s)
-            yield Audio(tone, STUB_RATE_HZ)
+            yield Audio(self._beaten(tone, index * len(tone)), STUB_RATE_HZ)
+
+    def _beaten(self, tone: Pcm, first: int) -> Pcm:
+        """The tone with its rests, `first` being the place of its first sample in the sentence."""
+        if not self.beat_s:
+            return tone
+        beat = round(self.beat_s * STUB_RATE_HZ)
+        sounding = np.arange(first, first + len(tone)) // beat % 2 == 0
+        return np.where(sounding, tone, 0).astype(np.int16)
 
 
 @dataclass(frozen=True, slots=True)
 class StubAvatar:
-    """A grey square for a mouth, as bright as its frame's index says."""
+    """A grey square for a mouth: as bright as its frame's index says, or white while it is loud."""
 
     delay_s: float = 0.0
+    shows: Literal["index", "loudness"] = "index"
 
     async def animate(self, speech: Audio, cue: Cue) -> AsyncIterator[Patch]:
         await _until(time.monotonic() + self.delay_s)
-        indices = np.arange(cue.first_frame, cue.first_frame + cue.frames) % 256
-        shape = (cue.frames, MOUTH_PX, MOUTH_PX, 3)
-        pixels = np.broadcast_to(indices.astype(np.uint8)[:, None, None, None], shape)
+        if self.shows == "loudness":
+            greys, size = _loudness(speech, cue), LIGHT_PX
+        else:
+            indices = np.arange(cue.first_frame, cue.first_frame + cue.frames) % 256
+            greys, size = indices.astype(np.uint8), MOUTH_PX
+        pixels = np.broadcast_to(greys[:, None, None, None], (cue.frames, size, size, 3))
         yield Patch(cue.first_frame, 0, 0, pixels)
+
+
+def _loudness(speech: Audio, cue: Cue) -> npt.NDArray[np.uint8]:
+    """255 for each frame whose own 40 ms of speech are loud, else 0."""
+    length = speech.rate_hz // FPS
+    begins = range(cue.begin, cue.begin + cue.frames * length, length)
+    loud = [_rms(speech.samples[begin : begin + length]) > LOUD_RMS for begin in begins]
+    return np.where(loud, 255, 0).astype(np.uint8)
+
+
+def _rms(samples: Pcm) -> float:
+    """0 for no samples."""
+    return float(np.sqrt(np.mean(samples.astype(np.float64) ** 2))) if len(samples) else 0.0
+
+
+class StubVad:
+    """Takes every sound for speech."""
+
+    def speech(self, window: Pcm) -> float:
+        return 1.0 if _rms(window) > VOICE_RMS else 0.0
 
 
 class StubBackdrop:

@@ -17,7 +17,7 @@ from fastapi.responses import JSONResponse
 
 from serve_app.body_limit import BodyLimit
 from serve_app.complaint import complaint
-from serve_app.connection import CLOSE_NOT_FOUND, Caller, Connection
+from serve_app.connection import CLOSE_NOT_FOUND, Connection
 from serve_app.errors import (
     BadToken,
     ForeignOrigin,
@@ -29,6 +29,7 @@ from serve_app.errors import (
     TooManySockets,
 )
 from serve_app.guard import HostCheck, check_origin
+from serve_app.live import Caller
 from serve_app.services import Engines, Services
 from serve_app.sessions import Limits, Session, Sessions, session_id_in
 from serve_app.settings import Settings

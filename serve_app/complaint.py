@@ -5,6 +5,7 @@ import logging
 from engines.errors import EngineError
 from serve_app.errors import GatewayError
 from serve_app.media import MediaError
+from serve_app.webrtc.ice import IceError
 from wire.events import BadMessage, ErrorEvent
 
 logger = logging.getLogger(__name__)
@@ -17,7 +18,7 @@ INTERNAL_SENTENCE = (
 def complaint(error: BaseException) -> ErrorEvent:
     """The `error` event that tells a client of this failure."""
     cause = first_cause(error)
-    if isinstance(cause, EngineError | GatewayError | MediaError | BadMessage):
+    if isinstance(cause, EngineError | GatewayError | MediaError | IceError | BadMessage):
         session_id = cause.engine_session_id if isinstance(cause, BadMessage) else None
         return ErrorEvent(code=cause.code, content=cause.sentence, engine_session_id=session_id)
     logger.error("A message could not be answered", exc_info=error)

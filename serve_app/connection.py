@@ -10,28 +10,21 @@ frame ─ parse ─┬─ text, audio, text_webrtc ─► lane of the session �
 import asyncio
 import logging
 import time
-from dataclasses import dataclass
 
-import numpy as np
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from engines.base import Pcm
 from serve_app.allowance import Allowance
 from serve_app.backpressure import PacedSender
 from serve_app.complaint import complaint
 from serve_app.errors import SessionNotFound
 from serve_app.lane import Lane
-from serve_app.listening.barge_in import BargeInLimits
-from serve_app.listening.endpointing import Pauses
-from serve_app.listening.microphone import Microphone
+from serve_app.live import Caller, Live
 from serve_app.outbox import Outbox, SlowReader
 from serve_app.services import Services
 from serve_app.sessions import Session, session_id_in
 from serve_app.switchboard import Line
-from serve_app.webrtc.peer import Peer
 from wire.events import (
     GRANTED_FEATURES,
-    MAX_SOUND_BYTES,
     AudioMessage,
     BadMessage,
     ClientEvent,
@@ -43,9 +36,9 @@ from wire.events import (
     MicrophoneMessage,
     PingMessage,
     PongEvent,
+    ServerEvent,
     TextMessage,
     TextWebRtcMessage,
-    WebRtcAnswerEvent,
     WebRtcIceCandidate,
     WebRtcOffer,
     parse_client_event,
@@ -73,26 +66,8 @@ SESSION_ENDED = ErrorEvent(
 )
 
 
-NO_LISTENER = BadMessage(
-    "missing_engine_session_id",
-    "The microphone is heard, but it is not said which session is spoken to: send `microphone` "
-    "with its `engine_session_id`.",
-)
-
-MOST_NEGOTIATIONS = 80
-"""WebRTC messages that may wait for one another: an offer and all its candidates."""
-
-
 class Closed(Exception):
     """The socket has ended."""
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who is on the socket: a student, and in session-based mode one session of theirs."""
-
-    student_id: int
-    session: Session | None
 
 
 class Connection:
@@ -108,13 +83,7 @@ class Connection:
         self._allowance = Allowance(MESSAGES_A_SECOND, MESSAGE_BURST, time.monotonic())
         self._line = Line(caller.student_id, whole_student=caller.session is None)
         self._tasks = asyncio.TaskGroup()
-        session = caller.session
-        self._user = f"session {session.id}" if session else f"user {caller.student_id}"
-        """Whose peer it is: in user-based mode all sessions of the user share one."""
-        self._spoken_to: str | None = session.id if session else None
-        """The session that hears the microphone: the one that was addressed last."""
-        self._microphone: Microphone | None = None
-        self._negotiations = 0
+        self._live = Live(services, caller, self, self._tasks)
 
     async def run(self) -> None:
         """Serve the socket until either side ends it."""
@@ -125,16 +94,14 @@ class Connection:
                         self._open_lane(self._caller.session)
                     self._tasks.create_task(self._outbox.run(), name="outbox")
                     self._tasks.create_task(self._watch_ends(), name="ends")
-                    if (peer := self._services.peers.of(self._user)) is not None:
-                        peer.attend(self)
+                    self._live.arrive()
                     await self._read()
             except* (Closed, WebSocketDisconnect):
                 pass
             except* SlowReader:
                 logger.warning("A client that did not read was cut off")
             finally:
-                if (peer := self._services.peers.of(self._user)) is not None:
-                    peer.leave(self)
+                self._live.leave()
 
     async def _read(self) -> None:
         while True:
@@ -145,13 +112,21 @@ class Connection:
             try:
                 await self._handle(frame if frame is not None else received["bytes"])
             except Exception as error:  # a bad message is answered, never fatal
-                await self._complain(error)
+                await self.complain(error)
 
-    async def _complain(self, error: Exception) -> None:
+    async def complain(self, error: Exception) -> None:
         event = complaint(error)
         if self._caller.session is not None:
             event = event.model_copy(update={"engine_session_id": None})
+        await self.put(event)
+
+    async def put(self, event: ServerEvent) -> None:
+        """Send an event, when the client wants it."""
         await self._outbox.put(event)
+
+    def open_lane(self, session_id: str) -> Lane | None:
+        """The lane of a session that has been addressed on this socket."""
+        return self._lanes.get(session_id)
 
     async def _handle(self, frame: str | bytes) -> None:
         if not self._allowance.take(time.monotonic()):
@@ -160,7 +135,7 @@ class Connection:
                 f"More than {MESSAGES_A_SECOND:.0f} messages a second; this one was dropped.",
             )
         if isinstance(frame, bytes) and "stream_in" in self._outbox.features:
-            self._hear_frame(frame)
+            self._live.hear_frame(frame)
             return
         if len(frame) > LARGE_FRAME_BYTES:
             event = await asyncio.to_thread(parse_client_event, frame)
@@ -171,136 +146,21 @@ class Connection:
     async def _route(self, event: ClientEvent) -> None:
         match event:
             case TextMessage() | AudioMessage():
-                (await self._lane(event.engine_session_id)).ask(event)
+                (await self.lane(event.engine_session_id)).ask(event)
             case TextWebRtcMessage():
                 self._check_user(event.user_id, event.engine_session_id)
-                lane = await self._lane(event.engine_session_id)
-                self._spoken_to = lane.session.id
-                lane.ask(event)
+                (await self._live.address(event.engine_session_id)).ask(event)
             case InterruptMessage():
-                await (await self._lane(event.engine_session_id)).interrupt()
+                await (await self.lane(event.engine_session_id)).interrupt()
             case MicrophoneMessage():
-                await self._turn_microphone(event)
+                await self._live.turn_microphone(event)
             case HelloMessage():
                 await self._greet(event)
             case PingMessage():
                 await self._outbox.put(PongEvent())
             case WebRtcOffer() | WebRtcIceCandidate():
                 self._check_user(event.user_id, event.engine_session_id)
-                self._negotiate(event)
-
-    # ── the peer ────────────────────────────────────────────────────────────────────────────────
-
-    def _negotiate(self, event: WebRtcOffer | WebRtcIceCandidate) -> None:
-        """Gathering takes seconds, for which the socket's other messages do not wait."""
-        if self._negotiations >= MOST_NEGOTIATIONS:
-            raise BadMessage(
-                "too_many_pending",
-                "Too many WebRTC messages are waiting. Wait for the answer first.",
-                event.engine_session_id,
-            )
-        self._negotiations += 1
-        self._tasks.create_task(self._negotiation(event), name="negotiate")
-
-    async def _negotiation(self, event: WebRtcOffer | WebRtcIceCandidate) -> None:
-        try:
-            if isinstance(event, WebRtcOffer):
-                await self._answer(event)
-            elif (peer := self._services.peers.of(self._user)) is not None:
-                await peer.add(event.candidate)
-        except Exception as error:  # whatever it is, the conversation goes on over the socket
-            await self._complain(error)
-        finally:
-            self._negotiations -= 1
-
-    async def _answer(self, offer: WebRtcOffer) -> None:
-        session_id = offer.engine_session_id
-        lane = self._lanes.get(self._spoken_to or "")
-        if session_id is not None:
-            lane = await self._lane(session_id)
-            self._spoken_to = lane.session.id
-        sdp = await self._services.peers.answer(
-            self._user, offer.sdp, self, self._first_face(offer, lane)
-        )
-        answer = WebRtcAnswerEvent(sdp=sdp)
-        if self._caller.session is None:
-            answer = answer.model_copy(update={"engine_session_id": session_id})
-        await self._outbox.put(answer)
-
-    def _first_face(self, offer: WebRtcOffer, lane: Lane | None) -> str:
-        """The face that is there before anybody speaks."""
-        services = self._services
-        if offer.avatar_id is not None:
-            return services.tutors.face_of(offer.avatar_id, services.engines.faces)
-        if lane is not None:
-            return services.tutors.get(lane.session.tutor_id).face
-        return services.engines.faces[0]
-
-    def _peer(self) -> Peer | None:
-        return self._services.peers.connected(self._user)
-
-    async def told(self, event: ErrorEvent) -> None:
-        """The peer is in trouble."""
-        await self._outbox.put(event)
-
-    # ── the microphone ──────────────────────────────────────────────────────────────────────────
-
-    def hear(self, sound: Pcm) -> None:
-        """Live sound of the learner, from the peer or the socket."""
-        self._open_microphone().feed(sound)
-
-    def _hear_frame(self, frame: bytes) -> None:
-        if not frame or len(frame) % 2 or len(frame) > MAX_SOUND_BYTES:
-            raise BadMessage(
-                "invalid_sound",
-                "A binary frame is live sound: PCM s16 little-endian, 16 kHz, mono, at most "
-                f"{MAX_SOUND_BYTES} bytes.",
-            )
-        self.hear(np.frombuffer(frame, "<i2").astype(np.int16))
-
-    async def _turn_microphone(self, event: MicrophoneMessage) -> None:
-        if event.engine_session_id is not None:
-            self._spoken_to = (await self._lane(event.engine_session_id)).session.id
-        elif self._listening_lane() is None:
-            await self._lane(None)  # says what is missing
-        self._open_microphone().turn(event.state)
-
-    def _open_microphone(self) -> Microphone:
-        if self._microphone is None:
-            settings = self._services.settings
-            self._microphone = Microphone(
-                self._services.engines.detector,
-                self._listening_lane,
-                Pauses(
-                    settings.endpoint_finished_ms,
-                    settings.endpoint_unsure_ms,
-                    settings.endpoint_hanging_ms,
-                ),
-                BargeInLimits(settings.barge_in_hold_ms, settings.barge_in_stop_ms),
-            )
-            self._tasks.create_task(self._microphone.run(), name="microphone")
-            if self._listening_lane() is None:
-                self._tasks.create_task(self._find_listener(), name="listener")
-        return self._microphone
-
-    def _listening_lane(self) -> Lane | None:
-        """The session that is spoken to."""
-        return self._lanes.get(self._spoken_to or "")
-
-    async def _find_listener(self) -> None:
-        """Nobody was named: a student's only session is meant, of several none."""
-        try:
-            page = await self._services.sessions.page(
-                student_id=self._caller.student_id, tutor_id=None, limit=2, after=None
-            )
-            if self._spoken_to is None and len(page) == 1:
-                self._spoken_to = (await self._lane(page[0].id)).session.id
-            elif self._spoken_to is None:
-                raise NO_LISTENER
-        except Exception as error:  # the socket goes on
-            await self._complain(error)
-
-    # ── routing ─────────────────────────────────────────────────────────────────────────────────
+                self._live.negotiate(event)
 
     def _check_user(self, user_id: int, engine_session_id: str | None) -> None:
         if user_id != self._caller.student_id:
@@ -321,12 +181,12 @@ class Connection:
         )
         await self._outbox.put(
             IceServersEvent(
-                items=self._services.peers.ice_servers(self._user),
+                items=self._live.ice_servers(),
                 ttl_s=self._services.settings.turn_ttl_seconds,
             )
         )
 
-    async def _lane(self, engine_session_id: str | None) -> Lane:
+    async def lane(self, engine_session_id: str | None) -> Lane:
         """The lane a message belongs to. Raises `BadMessage`."""
         mine = self._caller.session
         if mine is not None:
@@ -362,7 +222,7 @@ class Connection:
 
     def _open_lane(self, session: Session) -> Lane:
         user_based = self._caller.session is None
-        lane = Lane(self._services, session, self._outbox, self._peer, user_based=user_based)
+        lane = Lane(self._services, session, self._outbox, self._live.peer, user_based=user_based)
         self._lanes[session.id] = lane
         self._running[session.id] = self._tasks.create_task(lane.run(), name="lane")
         self._line.session_ids.add(session.id)

@@ -90,7 +90,7 @@ class Exchange:
     def _turn(self) -> Turn:
         services = self._place.services
         tutor = services.tutors.get(self._place.session.tutor_id)
-        stage = self._place.stage() if _wants_live(self.question) else None
+        stage = self._place.stage() if wants_live(self.question) else None
         face = None
         if not isinstance(self.question, SpokenMessage) and self.question.avatar_id is not None:
             face = services.tutors.face_of(self.question.avatar_id, services.engines.faces)
@@ -264,7 +264,8 @@ class Exchange:
         return "audio" if isinstance(self.question, AudioMessage | SpokenMessage) else "text"
 
 
-def _wants_live(question: Question) -> bool:
+def wants_live(question: Question) -> bool:
+    """Whether its answer is spoken on the stage, where there is one."""
     return isinstance(question, TextWebRtcMessage | SpokenMessage)
 
 

@@ -10,7 +10,7 @@ from engines.base import FRAME_S, HEARING_RATE_HZ, Audio, Pcm
 from engines.errors import EngineTimeout
 from serve_app.complaint import complaint
 from serve_app.errors import GatewayError
-from serve_app.exchange import Exchange, Place, Question, SpokenMessage
+from serve_app.exchange import Exchange, Place, Question, SpokenMessage, wants_live
 from serve_app.outbox import Outbox
 from serve_app.services import Services
 from serve_app.sessions import Session
@@ -88,7 +88,15 @@ class Lane:
                 while not self._waiting:
                     self._asked.clear()
                     await self._asked.wait()
-                await self._take(self._waiting.popleft())
+                if wants_live(self._waiting[0]):
+                    await self._settled()
+                if self._waiting:  # else it has been interrupted
+                    await self._take(self._waiting.popleft())
+
+    async def _settled(self) -> None:
+        """A question right behind an offer waits for the connection."""
+        if (peer := self._peer()) is not None and not peer.is_connected:
+            await peer.settled()
 
     async def _forget(self) -> None:
         """By the contract the context of a session-based socket begins with the socket."""
@@ -108,7 +116,8 @@ class Lane:
 
     def _stage(self) -> Stage | None:
         """Where the learner sees and hears the tutor live."""
-        return peer.stage if (peer := self._peer()) is not None else None
+        peer = self._peer()
+        return peer.stage if peer is not None and peer.is_connected else None
 
     @property
     def _wants_captions(self) -> bool:

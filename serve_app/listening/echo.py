@@ -15,10 +15,16 @@ LONGEST_DELAY_MS = 600
 SPAN_WINDOWS = 32
 """About a second, so that a few syllables are compared."""
 
-BAND_EDGES_HZ = (150, 300, 450, 650, 950, 1400, 2000, 2900, 4200)
-"""Eight bands, as wide as the ear's; small loudspeakers give nothing below."""
+BANDS = 16
 
-LIKENESS = 0.6
+BAND_EDGES_HZ = (120, 5000)
+"""Little loudspeakers give nothing below, narrow lines nothing above."""
+
+LOUDNESS = 0.3
+"""Exponent of the power: as the ear hears it. A logarithm would weigh the noise in the gaps of a
+faint echo like the syllables."""
+
+LIKENESS = 0.7
 """Correlation from which it is an echo."""
 
 HOP = VAD_WINDOW // 2
@@ -35,9 +41,8 @@ class EchoGuard:
     """Follows both directions of one call, window by window, in step with the clock."""
 
     def __init__(self) -> None:
-        bands = len(BAND_EDGES_HZ) - 1
-        self._played = np.zeros((_PLAYED, bands), np.float32)
-        self._heard = np.zeros((SPAN_WINDOWS, bands), np.float32)
+        self._played = np.zeros((_PLAYED, BANDS), np.float32)
+        self._heard = np.zeros((SPAN_WINDOWS, BANDS), np.float32)
         self._last: Pcm = np.zeros(VAD_WINDOW, np.int16)
 
     def played(self, window: Pcm) -> None:
@@ -69,11 +74,12 @@ class EchoGuard:
 
 
 def _bands() -> npt.NDArray[np.float32]:
+    """Which of the frequencies belong to which band, the bands being as wide as the ear's."""
+    low, high = (2595 * np.log10(1 + edge / 700) for edge in BAND_EDGES_HZ)  # mel
+    edges = 700 * (10 ** (np.linspace(low, high, BANDS + 1) / 2595) - 1)
     frequencies = np.fft.rfftfreq(VAD_WINDOW, 1 / HEARING_RATE_HZ)
-    edges = zip(BAND_EDGES_HZ, BAND_EDGES_HZ[1:], strict=False)
-    return np.stack([(low <= frequencies) & (frequencies < high) for low, high in edges]).astype(
-        np.float32
-    )
+    band = np.digitize(frequencies, edges) - 1
+    return (band == np.arange(BANDS)[:, np.newaxis]).astype(np.float32)
 
 
 _BANDS = _bands()
@@ -81,4 +87,4 @@ _BANDS = _bands()
 
 def _loudness(window: Pcm) -> Loudness:
     power = np.abs(np.fft.rfft(window * _HANN)) ** 2
-    return np.asarray(np.log(_BANDS @ power.astype(np.float32) + 1e4), np.float32)
+    return np.power(_BANDS @ power.astype(np.float32), np.float32(LOUDNESS), dtype=np.float32)

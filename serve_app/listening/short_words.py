@@ -21,7 +21,7 @@ _SIMPLIFIED = str.maketrans(
 _BETWEEN = r"[\W_]*"
 
 _BACKCHANNELS = (
-    r"m+[\W_]*h+m+|m+|h+m+|u+h+[\W_]*h+u+h+|u+h+|u+m+|a+h+a*|aha+|o+h+|wow|yeah+|yea+|yep|yup|yes"
+    r"m+|m*h+m+|u+h+|h+u+h+|u+h+u+h+|u+m+|a+h+a*|aha+|o+h+|wow|yeah+|yea+|yep|yup|yes"
     r"|ok|okay|o[\W_]k|k|right|alright|all right|sure|sure thing|true|exactly|indeed|really"
     r"|cool|nice|great|good|very good|fine|perfect|i see|i know|i understand|i got it|got it|gotcha"
     r"|makes sense|that makes sense|of course|absolutely|interesting|go on|please go on|continue"
@@ -48,9 +48,9 @@ _TAILS = (
 
 _BACKCHANNEL = re.compile(f"(?:{_BETWEEN}(?:{_BACKCHANNELS})(?![a-z']))*{_BETWEEN}")
 _HALT = re.compile(
-    f"(?:{_BETWEEN}(?:{_LEADS})(?![a-z']))*"
+    f"(?:{_BETWEEN}(?:{_LEADS})(?![a-z'])){{0,4}}"
     f"(?:{_BETWEEN}(?:{_HALTS})(?![a-z']))+"
-    f"(?:{_BETWEEN}(?:{_TAILS})(?![a-z']))*{_BETWEEN}"
+    f"(?:{_BETWEEN}(?:{_TAILS})(?![a-z'])){{0,4}}{_BETWEEN}"
 )
 _WORD = re.compile(rf"[{HAN}]|[^\W_{HAN}]+(?:['-][^\W_{HAN}]+)*")
 _HAN = re.compile(f"[{HAN}]")

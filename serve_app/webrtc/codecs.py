@@ -9,7 +9,7 @@ speaking for 10 s (512 x 512, 25 fps, one core of a shared server), PSNR of what
 | aiortc's VP8  | 1.9 | 46.1 |  | aiortc's VP8  | 2.3 | 47.4 |
 | VP8           | 0.8 | 48.1 |  | VP8           | 0.9 | 49.2 |
 | aiortc's H264 | 5.3 | 49.5 |  | aiortc's H264 | 6.5 | 52.9 |
-| H264          | 1.3 | 49.4 |  | H264          | 1.5 | 52.9 |
+| H264          | 1.3 | 49.3 |  | H264          | 1.5 | 52.8 |
 
 The same frames may be given to several encoders at once, in several threads: none is changed.
 """

@@ -171,8 +171,9 @@ def _no_path(facts: Facts) -> Finding:
 
 def _way_out(facts: Facts) -> str:
     """What to open, or to set, so that UDP finds a way."""
-    first, last = facts.ports or (1024, 65535)
-    opened = f"Open the UDP ports {first} to {last} of the engine"
+    opened = "Set WEBRTC_UDP_PORTS and open these UDP ports of the engine"
+    if facts.ports:
+        opened = "Open the UDP ports {} to {} of the engine".format(*facts.ports)
     if not facts.turn_configured:
         return f"{opened}, or set TURN_URLS to a relay that both sides reach."
     if "relay" not in facts.remote_kinds and "relay" not in facts.local_kinds:

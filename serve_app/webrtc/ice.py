@@ -55,8 +55,8 @@ class PortsTaken(IceError):
 
     def __init__(self, first: int, last: int) -> None:
         super().__init__(
-            f"All UDP ports from {first} to {last} are in use. Widen the range of the engine's "
-            "ports, or try again when somebody has left."
+            f"All UDP ports from {first} to {last} are in use. Widen WEBRTC_UDP_PORTS, or try "
+            "again when somebody has left."
         )
 
 
@@ -158,9 +158,10 @@ class IceConnection(aioice.Connection):
         if net.loopback and self._transport_policy == TransportPolicy.ALL:
             addresses = [*addresses, LOOPBACK]
         hosts = [bound for ip in addresses if (bound := await self._bound(ip, component, net))]
-        self._protocols += hosts
         candidates = [protocol.local_candidate for protocol in hosts]
         candidates += await self._served(component, hosts, net)
+        if self._closing:
+            return await self._withdrawn()
         if not candidates and net.ports_taken and net.ports:
             raise PortsTaken(*net.ports)
         net.local_kinds += [candidate.type for candidate in candidates]
@@ -188,7 +189,14 @@ class IceConnection(aioice.Connection):
             port=port,
             type="host",
         )
+        self._protocols.append(protocol)
         return protocol
+
+    async def _withdrawn(self) -> list[Candidate]:
+        """Close what was opened after `close`: a relay's allocation would be kept for ever."""
+        while self._protocols:
+            await self._protocols.pop().close()
+        return []
 
     async def _served(
         self, component: int, hosts: list[StunProtocol], net: IceNetwork

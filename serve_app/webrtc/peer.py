@@ -43,6 +43,10 @@ LOOK_INTERVAL_S = 0.25
 CONNECT_LIMIT_S = 8.0
 """A way that leads somewhere is found within two seconds; the learner is told within ten."""
 
+SETTLE_LIMIT_S = 3.0
+"""A question that comes right behind the offer waits so long for the connection; then it is
+answered over the socket."""
+
 SILENCE_HELD_S = 3.0
 """A browser reports at least every second and a half: after this time nothing that is sent
 arrives, so the tutor waits instead of speaking to nobody."""
@@ -91,6 +95,7 @@ class Peer:
         self._channels: list[RTCDataChannel] = []
         self._told_lost = False
         self._tasks = asyncio.TaskGroup()
+        self._connection.on("connectionstatechange", self._note_state)
         self._connection.on("track", self._begin_to_hear)
         self._connection.on("datachannel", self._channels.append)
 
@@ -98,6 +103,22 @@ class Peer:
     def is_connected(self) -> bool:
         """Whether what is sent arrives, as far as anybody can know."""
         return self._connected.is_set() and not self._ended.is_set() and not self._told_lost
+
+    async def settled(self) -> None:
+        """Wait, for a moment, until it is known whether the connection works."""
+        over = asyncio.ensure_future(self._ended.wait())
+        up = asyncio.ensure_future(self._connected.wait())
+        try:
+            await asyncio.wait(
+                (up, over), timeout=SETTLE_LIMIT_S, return_when=asyncio.FIRST_COMPLETED
+            )
+        finally:
+            up.cancel()
+            over.cancel()
+
+    def _note_state(self) -> None:
+        if self._connection.connectionState == "connected":
+            self._connected.set()
 
     @property
     def has_channel(self) -> bool:
@@ -131,7 +152,10 @@ class Peer:
             return self._connection.localDescription.sdp
 
     async def _take(self, offer: str) -> None:
-        for media in session_description.SessionDescription.parse(offer).media:
+        offered = session_description.SessionDescription.parse(offer).media
+        if not any(media.kind in ("audio", "video") for media in offered):
+            raise ValueError("nothing to send is offered")
+        for media in offered:
             self._count(*((found.type, found.ip) for found in media.ice_candidates))
         await self._connection.setRemoteDescription(RTCSessionDescription(offer, "offer"))
         for transceiver in self._connection.getTransceivers():
@@ -241,7 +265,6 @@ class Peer:
             elif self._connection.connectionState == "failed":
                 await self._give_up(now_s)
             elif self._connection.connectionState == "connected":
-                self._connected.set()
                 await self._look_for_silence(now_s)
             elif now_s - self._offered_s > CONNECT_LIMIT_S:
                 await self._give_up(now_s)

@@ -51,11 +51,6 @@ class Peers:
         """The user's peer, connected or not."""
         return self._peers.get(user)
 
-    def connected(self, user: str) -> Peer | None:
-        """The user's peer, when what is sent on it arrives."""
-        peer = self._peers.get(user)
-        return peer if peer is not None and peer.is_connected else None
-
     async def answer(self, user: str, offer: str, attendant: Attendant, face: str) -> str:
         """The answer to an offer: the same connection changes, or a new one takes its place.
 

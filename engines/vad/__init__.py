@@ -1,0 +1,1 @@
+"""Tell speech from other sound."""
