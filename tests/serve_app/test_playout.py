@@ -42,3 +42,38 @@ def test_a_client_that_gets_everything_at_once_begins_to_play_then() -> None:
     made = playout(("One two.", 1.0))
     made.restart(200.0)
     assert made.heard(200.5) == "One"
+
+
+def test_live_only_what_the_clock_has_released_is_heard() -> None:
+    playout = Playout()
+    playout.live()
+    playout.begin("One two three four.")
+    playout.sent(2.0, now_s=10.0)
+    assert playout.heard(now_s=100.0) == "", "however long ago it was made"
+    playout.released(1.0)
+    assert playout.heard(now_s=100.0) == "One two"
+    assert playout.is_playing(now_s=100.0)
+    playout.released(1.0)
+    assert playout.heard(now_s=100.0) == "One two three four."
+    assert not playout.is_playing(now_s=100.0)
+
+
+def test_captions_come_once_each_when_their_sentence_begins() -> None:
+    playout = Playout()
+    playout.begin("One.")
+    playout.sent(1.0, now_s=0.0)
+    playout.begin("Two.")
+    playout.sent(1.0, now_s=0.0)
+    assert playout.captions(now_s=0.0) == []
+    assert playout.captions(now_s=0.04) == [("One.", 0.0)]
+    assert playout.captions(now_s=0.9) == []
+    assert playout.captions(now_s=1.1) == [("Two.", 1.0)]
+    assert playout.captions(now_s=9.0) == []
+
+
+def test_a_sentence_without_sound_is_captioned_with_its_neighbour() -> None:
+    playout = Playout()
+    playout.begin("***")
+    playout.begin("Words.")
+    playout.sent(1.0, now_s=0.0)
+    assert [sentence for sentence, _ in playout.captions(now_s=0.1)] == ["***", "Words."]

@@ -106,3 +106,35 @@ def test_loopback(host: str, loopback: bool) -> None:
 )
 def test_plain_database_urls_get_the_asynchronous_driver(given: str, used: str) -> None:
     assert Settings(database_url=given).database == used
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"WEBRTC_UDP_PORTS": "100-200"}, "WEBRTC_UDP_PORTS"),
+        ({"WEBRTC_UDP_PORTS": "50100-50000"}, "WEBRTC_UDP_PORTS"),
+        ({"WEBRTC_UDP_PORTS": "many"}, "WEBRTC_UDP_PORTS"),
+        ({"STUN_URL": "http://x"}, "STUN_URL"),
+        ({"TURN_URLS": "turn:relay.example"}, "TURN_SECRET"),
+        ({"TURN_URLS": "stun:relay.example", "TURN_SECRET": "s"}, "TURN_URLS"),
+        ({"ENDPOINT_FINISHED_MS": "900", "ENDPOINT_UNSURE_MS": "500"}, "ENDPOINT_FINISHED_MS"),
+        ({"BARGE_IN_HOLD_MS": "1000", "BARGE_IN_STOP_MS": "900"}, "BARGE_IN_HOLD_MS"),
+    ],
+)
+def test_live_settings_that_cannot_work_are_named(
+    wrong: dict[str, str], named: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in wrong.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=named):
+        read_settings()
+
+
+def test_a_relay_and_its_ports(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TURN_URLS", "turn:relay.example:3478, turns:relay.example:5349")
+    monkeypatch.setenv("TURN_SECRET", "hidden")
+    monkeypatch.setenv("WEBRTC_UDP_PORTS", "50000-50100")
+    settings = read_settings()
+    assert settings.turn_url_list == ["turn:relay.example:3478", "turns:relay.example:5349"]
+    assert settings.webrtc_ports == (50000, 50100)
+    assert "hidden" not in repr(settings)
