@@ -175,6 +175,15 @@ def plain(settings: Settings, engines: Engines) -> Iterator[Running]:
         thread.join(20)
 
 
+async def eventually(there: Callable[[], object], limit_s: float = 10.0) -> None:
+    """Wait for something that nobody announces."""
+    for _ in range(int(limit_s / 0.02)):
+        if there():
+            return
+        await asyncio.sleep(0.02)
+    raise TimeoutError
+
+
 def _wait_for(there: Callable[[], bool], what: str, limit_s: float = START_LIMIT_S) -> None:
     deadline = time.monotonic() + limit_s
     while not there():

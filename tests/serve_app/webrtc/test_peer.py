@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 from aiortc import (
@@ -19,7 +20,7 @@ from aiortc import (
 from engines.stub import StubAsr, StubLlm, StubVad
 from serve_app.settings import Settings
 from tests.live import Learner, answered
-from tests.running import Running, Session, Talk, plain, stub_engines
+from tests.running import Running, Session, Talk, eventually, plain, stub_engines
 
 HISS = np.random.default_rng(0).normal(0, 3000, 8000).astype(np.int16)
 """Half a second that nobody can take for an echo of the stub's hum."""
@@ -40,9 +41,7 @@ async def connected(peer: RTCPeerConnection, talk: Talk, session: Session) -> st
     await peer.setLocalDescription(await peer.createOffer())
     answer = await answered(talk, peer.localDescription.sdp, user_id=session.student_id)
     await peer.setRemoteDescription(RTCSessionDescription(answer, "answer"))
-    async with asyncio.timeout(10):
-        while peer.connectionState != "connected":
-            await asyncio.sleep(0.02)
+    await eventually(lambda: peer.connectionState == "connected")
     return answer
 
 
@@ -71,7 +70,7 @@ async def test_a_client_may_want_the_voice_alone(tmp_path: Path) -> None:
             peer = lonely()
             ears = peer.addTransceiver("audio", "recvonly")
             await connected(peer, talk, session)
-            assert await ears.receiver.track.recv()
+            assert isinstance(await ears.receiver.track.recv(), av.AudioFrame)
             await peer.close()
 
 
@@ -100,8 +99,9 @@ async def test_ports_and_loopback_are_as_they_were_set(tmp_path: Path) -> None:
 async def test_an_unknown_face_is_refused_and_the_next_offer_is_not(tmp_path: Path) -> None:
     with gateway(tmp_path) as running:
         async with running.conversation() as (session, talk):
-            with pytest.raises(ConnectionRefusedError, match="unknown_avatar"):
-                await Learner(talk, session.student_id).connect(avatar_id="nobody")
+            async with Learner(talk, session.student_id) as learner:
+                with pytest.raises(ConnectionRefusedError, match="unknown_avatar"):
+                    await learner.connect(avatar_id="nobody")
             async with Learner(talk, session.student_id) as learner:
                 await learner.connect(avatar_id="mei")
 
@@ -128,10 +128,8 @@ async def test_it_ends_when_its_socket_has_been_gone_for_the_grace_time(tmp_path
         async with running.conversation() as (session, talk):
             learner = Learner(talk, session.student_id)
             await learner.connect()
-        async with asyncio.timeout(10):
-            assert learner.peer is not None
-            while learner.peer.connectionState == "connected":
-                await asyncio.sleep(0.05)
+        peer = learner.peer
+        await eventually(lambda: peer is not None and peer.connectionState != "connected")
         await learner.close()
 
 
