@@ -16,6 +16,7 @@ from serve_app.exchange import SpokenMessage
 from serve_app.listening.barge_in import BargeInLimits
 from serve_app.listening.endpointing import Pauses
 from serve_app.listening.microphone import Microphone
+from tests.speech import say
 
 QUICK = Pauses(finished_ms=100, unsure_ms=200, hanging_ms=500)
 
@@ -307,14 +308,14 @@ async def test_the_tutors_own_voice_from_the_loudspeaker_is_not_heard(
 ) -> None:
     played: deque[Pcm] | None = deque(maxlen=16) if known else None
     session = Notes(is_answering=True, is_audible=True, played=played)
-    rng = np.random.default_rng(1)
-    envelope = np.repeat(rng.uniform(0, 1, 60) > 0.5, 512)
-    voice = (envelope * rng.normal(0, 3000, len(envelope))).astype(np.int16)
+    voice = (await say("I will tell you all about the numbers that can not be divided.")).samples
+    voice = voice[: len(voice) // 512 * 512]
+    echo = np.concatenate([silence(0.2), voice // 3])
     async with listening(session) as microphone:
         for begin in range(0, len(voice), 512):
             if played is not None:
                 played.append(voice[begin : begin + 512])
-            microphone.feed(voice[begin : begin + 512] // 3)
+            microphone.feed(echo[begin : begin + 512])
             await asyncio.sleep(0.003)
         await asyncio.sleep(0.05)
     assert ("break in" in session.notes) == breaks_in
