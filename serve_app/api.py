@@ -18,6 +18,7 @@ from fastapi.responses import JSONResponse
 from serve_app.body_limit import BodyLimit
 from serve_app.complaint import complaint
 from serve_app.connection import CLOSE_NOT_FOUND, Connection
+from serve_app.demo import demo
 from serve_app.errors import (
     BadToken,
     ForeignOrigin,
@@ -241,6 +242,7 @@ def create_api(settings: Settings, engines: Engines, tutors: Tutors) -> FastAPI:
         api.include_router(public, prefix=prefix)
     api.include_router(public)
     api.include_router(sockets)
+    api.include_router(demo)
     api.add_exception_handler(GatewayError, _refusal)
     api.add_exception_handler(Exception, _failure)
     return api

@@ -5,6 +5,7 @@ binary frames ────────────────────┴─
 """
 
 import asyncio
+import logging
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -34,6 +35,13 @@ MOST_NEGOTIATIONS = 80
 """WebRTC messages that may wait for one another: an offer and all its candidates."""
 
 
+SOUND_BEHIND_S = 0.15
+"""A key that goes up is known before the last sound has come through the peer's buffers; over the
+socket it comes behind it."""
+
+logger = logging.getLogger(__name__)
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     """Who is on the socket: a student, and in session-based mode one session of theirs."""
@@ -44,7 +52,7 @@ class Caller:
     @property
     def user(self) -> str:
         """Whose peer it is: in user-based mode all sessions of the user share one."""
-        return f"session {self.session.id}" if self.session else f"user {self.student_id}"
+        return f"session-{self.session.id}" if self.session else f"user-{self.student_id}"
 
 
 class Desk(Protocol):
@@ -84,8 +92,19 @@ class Live:
     async def address(self, engine_session_id: str | None) -> Lane:
         """The session that is spoken to from now on. Raises `BadMessage`."""
         lane = await self._desk.lane(engine_session_id)
-        self._addressed = lane.session.id
+        if self._addressed != lane.session.id:
+            self._addressed = lane.session.id
+            self._tasks.create_task(self._turn_to(lane), name="turn to")
         return lane
+
+    async def _turn_to(self, lane: Lane) -> None:
+        """Show the face of the tutor that is spoken to, unless another one is speaking."""
+        peer = self.peer()
+        if peer is not None and not peer.stage.is_taken:
+            try:
+                await peer.stage.wear(self._services.tutors.get(lane.session.tutor_id).face)
+            except Exception as error:  # then the face changes with the answer, or says why not
+                logger.warning("A face could not be shown: %s", error)
 
     # ── the peer ────────────────────────────────────────────────────────────────────────────────
 
@@ -163,7 +182,9 @@ class Live:
         """Open, close, or a key is down. Raises `BadMessage`."""
         if event.engine_session_id is not None or self._listener() is None:
             await self.address(event.engine_session_id)
-        self._opened().turn(event.state)
+        peer = self.peer()
+        live = peer is not None and peer.is_connected
+        self._opened().turn(event.state, SOUND_BEHIND_S if live else 0.0)
 
     def _opened(self) -> Microphone:
         if self._microphone is None:

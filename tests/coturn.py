@@ -27,8 +27,6 @@ FLAGS = (
     "--use-auth-secret",
     f"--static-auth-secret={SECRET}",
     "--realm=tests",
-    f"--listening-ip={HOST}",
-    f"--relay-ip={HOST}",
     "--allow-loopback-peers",  # both ends of a test are on loopback
     "--relay-threads=1",
     "--log-file=stdout",
@@ -47,7 +45,7 @@ class TurnServer:
 
 
 @contextmanager
-def running_turn(*flags: str) -> Iterator[TurnServer]:
+def running_turn(*flags: str, host: str = HOST) -> Iterator[TurnServer]:
     """Starts a relay, with further flags of coturn's, and ends it."""
     binary = shutil.which("turnserver")
     if binary is None:
@@ -56,23 +54,33 @@ def running_turn(*flags: str) -> Iterator[TurnServer]:
             pytest.fail(message)
         pytest.skip(message)
     with tempfile.TemporaryDirectory(prefix="coturn") as folder:
-        home, port = Path(folder), _free_port()
+        home, port = Path(folder), _free_port(host)
         log = home / "log"
-        command = [binary, *FLAGS, *_places(home, port), *flags]
+        command = [binary, *FLAGS, *_places(home, host, port), *flags]
         with log.open("wb") as output:
             process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
         try:
-            _wait(process, port, log)
-            yield TurnServer(f"turn:{HOST}:{port}?transport=udp", SECRET, log)
+            _wait(process, (host, port), log)
+            yield TurnServer(f"turn:{host}:{port}?transport=udp", SECRET, log)
         finally:
             process.kill()
             process.wait()
 
 
-def _places(home: Path, port: int) -> list[str]:
-    """Ports and files that no other relay uses."""
+def outward_address() -> str:
+    """An address of this machine that is not loopback, which browsers offer nobody."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("192.0.2.1", 9))  # nothing is sent: only the way is looked up
+        address: str = probe.getsockname()[0]
+        return address
+
+
+def _places(home: Path, host: str, port: int) -> list[str]:
+    """Addresses, ports and files that no other relay uses."""
     first = 20_000 + port % 100 * RELAY_PORTS
     return [
+        f"--listening-ip={host}",
+        f"--relay-ip={host}",
         f"--listening-port={port}",
         f"--min-port={first}",
         f"--max-port={first + RELAY_PORTS - 1}",
@@ -81,29 +89,29 @@ def _places(home: Path, port: int) -> list[str]:
     ]
 
 
-def _free_port() -> int:
+def _free_port(host: str) -> int:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind((HOST, 0))
+        probe.bind((host, 0))
         port: int = probe.getsockname()[1]
         return port
 
 
-def _wait(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+def _wait(process: subprocess.Popen[bytes], place: tuple[str, int], log: Path) -> None:
     """Until it answers a STUN request."""
     deadline = time.monotonic() + START_LIMIT_S
     while process.poll() is None and time.monotonic() < deadline:
-        if _answers(port):
+        if _answers(place):
             return
         time.sleep(0.05)
     raise RuntimeError(f"coturn does not answer:\n{log.read_text(errors='replace')}")
 
 
-def _answers(port: int) -> bool:
+def _answers(place: tuple[str, int]) -> bool:
     question = stun.Message(stun.Method.BINDING, stun.Class.REQUEST)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         client.settimeout(0.5)
         try:
-            client.connect((HOST, port))
+            client.connect(place)
             client.send(bytes(question))
             return stun.parse_message(client.recv(2048)).transaction_id == question.transaction_id
         except OSError:

@@ -23,6 +23,7 @@ from serve_app.listening.barge_in import BargeIn, BargeInLimits, Verdict
 from serve_app.listening.echo import EchoGuard
 from serve_app.listening.endpointing import Endpointer, Mark, Pauses
 from serve_app.listening.short_words import is_halt
+from serve_app.listening.switch import MicrophoneState, Switch
 
 WINDOW_S = VAD_WINDOW / HEARING_RATE_HZ
 
@@ -47,8 +48,6 @@ PARTIAL_LIMIT_S = 0.15
 
 LEAST_HELD_S = 0.2
 """A key that was only touched."""
-
-MicrophoneState = Literal["open", "held", "closed"]
 
 
 class Listener(Protocol):
@@ -102,6 +101,7 @@ class Microphone:
         self._endpointer = Endpointer(pauses)
         self._barge_in = BargeIn(limits)
         self._state: MicrophoneState = "open"
+        self._switch = Switch(self._command)
         self._rest: Pcm = np.zeros(0, np.int16)
         self._windows: deque[Pcm] = deque(maxlen=WINDOWS_WAITING)
         self._commands: deque[MicrophoneState | Recognised] = deque()
@@ -132,8 +132,11 @@ class Microphone:
         self._rest = sound[whole:]
         self._something.set()
 
-    def turn(self, state: MicrophoneState) -> None:
-        """`open`, `held` (a key is down) or `closed`."""
+    def turn(self, state: MicrophoneState, sound_behind_s: float = 0.0) -> None:
+        """Open, close, or a key is down; its sound may come this much later."""
+        self._switch.turn(state, sound_behind_s)
+
+    def _command(self, state: MicrophoneState) -> None:
         self._commands.append(state)
         self._something.set()
 

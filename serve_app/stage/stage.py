@@ -55,6 +55,11 @@ class Stage:
     def face(self) -> str:
         return self._face
 
+    @property
+    def is_taken(self) -> bool:
+        """Whether a turn has the floor."""
+        return self._floor.locked()
+
     async def wear(self, face: str) -> None:
         """Show this face from now on. Raises `EngineError`."""
         if face != self._face:

@@ -94,6 +94,8 @@ class Peer:
         self._candidates: Counter[str] = Counter()
         self._channels: list[RTCDataChannel] = []
         self._told_lost = False
+        self._work: list[asyncio.Task[None]] = []
+        """What goes on for as long as the peer lives."""
         self._tasks = asyncio.TaskGroup()
         self._connection.on("connectionstatechange", self._note_state)
         self._connection.on("track", self._begin_to_hear)
@@ -227,12 +229,10 @@ class Peer:
         """Until it has ended and everything of it is closed."""
         try:
             async with self._tasks:
-                working = [
-                    self._tasks.create_task(self._watch(), name="watch"),
-                    self._tasks.create_task(self._play(), name="play"),
-                ]
+                self._work.append(self._tasks.create_task(self._watch(), name="watch"))
+                self._work.append(self._tasks.create_task(self._play(), name="play"))
                 await self._ended.wait()
-                for task in working:
+                for task in self._work:
                     task.cancel()
                 await self.stage.close()
                 await self._close()
@@ -301,8 +301,10 @@ class Peer:
         )
 
     def _dtls_state(self) -> str:
+        """Of the handshake, once there is a path for it: without one aiortc calls it failed too."""
         for transceiver in self._connection.getTransceivers():
-            return str(transceiver.receiver.transport.state)
+            transport = transceiver.receiver.transport
+            return str(transport.state) if transport.transport.state == "completed" else "new"
         return "new"
 
     async def _report(self, finding: Finding) -> None:
@@ -319,7 +321,7 @@ class Peer:
         for transceiver in self._connection.getTransceivers():
             if transceiver.receiver.track is track:
                 use_for_speech(transceiver.receiver)
-                self._tasks.create_task(self._hear(track), name="hear")
+                self._work.append(self._tasks.create_task(self._hear(track), name="hear"))
 
     async def _hear(self, track: MediaStreamTrack) -> None:
         """Pass on what the learner says, to the socket that came last."""

@@ -52,7 +52,7 @@ class Page:
 
 
 @contextlib.asynccontextmanager
-async def page(profile: Path) -> AsyncIterator[Page]:
+async def page(profile: Path, *flags: str) -> AsyncIterator[Page]:
     """Starts the browser with an empty profile."""
     binary = shutil.which("chromium")
     if binary is None:
@@ -63,6 +63,7 @@ async def page(profile: Path) -> AsyncIterator[Page]:
     process = await asyncio.create_subprocess_exec(
         binary,
         *FLAGS,
+        *flags,
         f"--user-data-dir={profile}",
         "about:blank",
         stdout=asyncio.subprocess.DEVNULL,
@@ -91,3 +92,60 @@ async def _page_socket(port: int) -> str:
         targets = (await http.get(f"http://127.0.0.1:{port}/json")).json()
     url: str = next(t["webSocketDebuggerUrl"] for t in targets if t["type"] == "page")
     return url
+
+
+LIMIT_S = 30.0
+
+
+class Tab:
+    """The browser's page, and whatever it complains of."""
+
+    def __init__(self, socket: Any) -> None:
+        self._socket = socket
+        self._id = 1_000
+        self.complaints: list[str] = []
+
+    async def call(self, method: str, **params: Any) -> Any:
+        self._id += 1
+        await self._socket.send(json.dumps({"id": self._id, "method": method, "params": params}))
+        while (message := json.loads(await self._socket.recv())).get("id") != self._id:
+            self._note(message)
+        assert "error" not in message, message
+        return message["result"]
+
+    def _note(self, message: dict[str, Any]) -> None:
+        params = message.get("params", {})
+        match message.get("method"):
+            case "Runtime.exceptionThrown":
+                self.complaints.append(str(params["exceptionDetails"]))
+            case "Runtime.consoleAPICalled" if params["type"] in ("error", "warning", "assert"):
+                self.complaints.append(str(params["args"]))
+            case "Log.entryAdded" if params["entry"]["level"] in ("error", "warning"):
+                self.complaints.append(f"{params['entry']['text']} {params['entry'].get('url')}")
+
+    async def open(self, url: str) -> None:
+        for domain in ("Runtime", "Log", "Page"):
+            await self.call(f"{domain}.enable")
+        await self.call("Page.navigate", url=url)
+        await self.until("document.readyState === 'complete' && window.tutor !== undefined")
+
+    async def value(self, expression: str) -> Any:
+        wish = {"expression": expression, "awaitPromise": True, "returnByValue": True}
+        answer = await self.call("Runtime.evaluate", **wish)
+        assert "exceptionDetails" not in answer, answer
+        return answer["result"].get("value")
+
+    async def until(self, expression: str) -> None:
+        try:
+            async with asyncio.timeout(LIMIT_S):
+                while not await self.value(expression):  # noqa: ASYNC110  # it is in another process
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            seen = await self.value("JSON.stringify(window.tutor)")
+            pytest.fail(f"{expression} did not come true: {seen}; {self.complaints}")
+
+
+@contextlib.asynccontextmanager
+async def tab(profile: Path, *flags: str) -> AsyncIterator[Tab]:
+    async with page(profile, *flags) as browser:
+        yield Tab(browser.socket)
