@@ -60,6 +60,8 @@ class Lane:
         self._place = Place(services, session, outbox, self.emit, self._stage)
         self._waiting: deque[Question] = deque()
         self._asked = asyncio.Event()
+        self._begun = asyncio.Event()
+        """Set while there may be something to caption."""
         self._current: Exchange | None = None
         self._next_frame = 0
         self._forgotten_id = 0
@@ -133,14 +135,18 @@ class Lane:
             await self.emit(StateEvent(state="idle"))
             return
         self._current = exchange
+        self._begun.set()
         await exchange.run()
         self._next_frame += exchange.frames
 
     async def _caption(self) -> None:
         """Tell the sentences when they are heard, also those that still play after their turn."""
         while True:
+            await self._begun.wait()
             await asyncio.sleep(FRAME_S)
             exchange = self._current
+            if exchange is None or not exchange.is_going_on:
+                self._begun.clear()
             if exchange is None or not self._wants_captions:
                 continue
             for sentence, at_s in exchange.captions():

@@ -6,12 +6,14 @@ binary frames ────────────────────┴─
 
 import asyncio
 import logging
+import time
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
 from engines.base import Pcm
+from serve_app.allowance import Allowance
 from serve_app.lane import Lane
 from serve_app.listening.barge_in import BargeInLimits
 from serve_app.listening.endpointing import Pauses
@@ -34,6 +36,11 @@ from wire.events import (
 MOST_NEGOTIATIONS = 80
 """WebRTC messages that may wait for one another: an offer and all its candidates."""
 
+
+OFFERS_A_SECOND = 0.5
+"""Each new connection takes ports, threads and a certificate."""
+
+OFFER_BURST = 8.0
 
 SOUND_BEHIND_S = 0.15
 """A key that goes up is known before the last sound has come through the peer's buffers; over the
@@ -78,6 +85,7 @@ class Live:
         """The session that hears the microphone."""
         self._microphone: Microphone | None = None
         self._negotiations = 0
+        self._offers = Allowance(OFFERS_A_SECOND, OFFER_BURST, time.monotonic())
 
     def arrive(self) -> None:
         """The socket is open; a peer from before may still be there."""
@@ -118,7 +126,10 @@ class Live:
     def negotiate(self, event: WebRtcOffer | WebRtcIceCandidate) -> None:
         """Gathering takes seconds, for which the socket's other messages do not wait. Raises
         `BadMessage` when too many are waiting."""
-        if self._negotiations >= MOST_NEGOTIATIONS:
+        offers = isinstance(event, WebRtcOffer)
+        if self._negotiations >= MOST_NEGOTIATIONS or (
+            offers and not self._offers.take(time.monotonic())
+        ):
             raise BadMessage(
                 "too_many_pending",
                 "Too many WebRTC messages are waiting. Wait for the answer first.",

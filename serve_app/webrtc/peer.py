@@ -59,6 +59,12 @@ CLOSE_LIMIT_S = 5.0
 MOST_CANDIDATES = 64
 """A laptop with several networks names a dozen."""
 
+MOST_SECTIONS = 6
+"""A voice, a face and a data channel, each again by a client that adds new ones when it changes:
+every one costs sockets and threads."""
+
+MOST_CHANNELS = 4
+
 CHANNEL_BUFFER_BYTES = 64 * 1024
 """What may wait on a data channel; captions that late are of no use."""
 
@@ -99,7 +105,7 @@ class Peer:
         self._tasks = asyncio.TaskGroup()
         self._connection.on("connectionstatechange", self._note_state)
         self._connection.on("track", self._begin_to_hear)
-        self._connection.on("datachannel", self._channels.append)
+        self._connection.on("datachannel", self._open_channel)
 
     @property
     def is_connected(self) -> bool:
@@ -157,6 +163,8 @@ class Peer:
         offered = session_description.SessionDescription.parse(offer).media
         if not any(media.kind in ("audio", "video") for media in offered):
             raise ValueError("nothing to send is offered")
+        if len(offered) > MOST_SECTIONS:
+            raise ValueError("too much is offered")
         for media in offered:
             self._count(*((found.type, found.ip) for found in media.ice_candidates))
         await self._connection.setRemoteDescription(RTCSessionDescription(offer, "offer"))
@@ -212,6 +220,11 @@ class Peer:
         self.end()
         for attendant in others:
             await attendant.told(farewell)
+
+    def _open_channel(self, channel: RTCDataChannel) -> None:
+        self._channels = [known for known in self._channels if known.readyState != "closed"]
+        if len(self._channels) < MOST_CHANNELS:
+            self._channels.append(channel)
 
     def tell(self, event: ServerEvent) -> None:
         """The same event as on the socket, for clients that opened a data channel."""

@@ -58,13 +58,14 @@ class Peers:
         """
         peer = self._peers.get(user)
         if peer is None or not peer.continues(offer):
-            peer = await self._replace(user, attendant)
-            await peer.stage.wear(face)
+            stage = Stage(self._load_backdrop)
+            await stage.wear(face)
+            peer = await self._replace(user, stage, attendant)
         peer.attend(attendant)
         return await peer.answer(offer)
 
-    async def _replace(self, user: str, attendant: Attendant) -> Peer:
-        peer = Peer(Stage(self._load_backdrop), self._network(user), self._settings.webrtc_grace_s)
+    async def _replace(self, user: str, stage: Stage, attendant: Attendant) -> Peer:
+        peer = Peer(stage, self._network(user), self._settings.webrtc_grace_s)
         old, self._peers[user] = self._peers.get(user), peer
         self._tasks.create_task(self._run(user, peer), name="peer")
         if old is not None:
