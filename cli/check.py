@@ -13,7 +13,7 @@ from typing import Literal
 from rich.text import Text
 
 from cli.client import Client, Talk
-from cli.errors import CommandError
+from cli.errors import CommandError, Refused
 from cli.evidence import Wrong, expect, heard, seen, spoken
 from cli.screen import out, say, typed
 from wire.rest import EngineHealth, Health, SessionCreated
@@ -29,6 +29,8 @@ FOLLOW_LIMIT_S = 10.0
 
 BAD_TOKEN_CLOSE = 4401
 NO_CONTENT = 204
+ALL_TAKEN = (429, 503)
+"""The student has too many sessions, or everybody together."""
 
 
 class Doubtful(Exception):
@@ -78,6 +80,7 @@ class Walk:
             ("text → text, audio", self.check_text),
             ("audio → transcription, text, audio", self.check_audio),
             ("text → video", self.check_video),
+            ("two sessions on one socket", self.check_student_socket),
             ("wrong token → refused", self.check_wrong_token),
             ("end the session → socket closed", self.check_end),
         ]
@@ -150,6 +153,16 @@ class Walk:
             video = expect(socket, "video", stage="avatar")
         return seen(video["video"])
 
+    def check_student_socket(self) -> str:
+        """User-based: a student's sessions share a socket, and each is answered by its own."""
+        with self.student_socket() as (socket, ids):
+            for session_id in ids:
+                socket.send(type="text", content="Hello", engine_session_id=session_id)
+            texts = [expect(socket, "text", stage="llm") for _ in ids]
+        if {text.get("engine_session_id") for text in texts} != set(ids):
+            raise Wrong("an answer of each session", "others")
+        return "each answered"
+
     def check_wrong_token(self) -> str:
         created = self._session()
         url = self.client.socket_url(created.session_id)
@@ -182,6 +195,24 @@ class Walk:
         with self.client.talk(url, created.engine_token, in_url=True) as socket:
             yield socket
 
+    @contextmanager
+    def student_socket(self) -> Iterator[tuple[Talk, list[str]]]:
+        """The socket of the student, and the ids of two sessions, the second a new one."""
+        created = self._session()
+        try:
+            second = self.client.create(TUTOR_ID, STUDENT_ID).session_id
+        except Refused as refused:
+            if refused.status not in ALL_TAKEN:
+                raise
+            raise Doubtful(refused.sentence, "This step needs a second session.") from refused
+        try:
+            url = self.client.socket_url(f"user_{STUDENT_ID}")
+            with self.client.talk(url, created.engine_token, in_url=True) as socket:
+                yield socket, [created.session_id, second]
+        finally:
+            with suppress(CommandError):
+                self.client.end(second)
+
     def _engine(self, stage: str | None) -> EngineHealth | None:
         return self.health.engines.get(stage) if self.health and stage else None
 
@@ -193,12 +224,12 @@ class Walk:
         return f"`{typed('tutor status')}` and the engine's log say more."
 
 
-def check(client: Client) -> bool:
+def check(client: Client, walk_of: Callable[[Client, ExitStack], Walk] = Walk) -> bool:
     """Whether nothing was wrong."""
     say(f"Checking {client.url}")
     results = []
     with ExitStack() as opened:
-        walk = Walk(client, opened)
+        walk = walk_of(client, opened)
         try:
             for name, step in walk.steps:
                 results.append(_tried(walk, name, step))

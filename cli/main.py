@@ -8,14 +8,15 @@
 Each command imports what it needs when it is called: `tutor --help` must not wait for codecs.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from cli.errors import CommandError, StartFailed
+from cli.errors import CommandError, StartFailed, WrongUsage
 from cli.screen import complain
 from cli.surroundings import PROJECT, api_key, settings_in_force
 from deployments.settings import SettingsError
@@ -154,15 +155,35 @@ def status(
 
 
 @app.command()
-def check(url: Url = None, key: Key = None) -> None:
+def check(
+    webrtc: Annotated[
+        bool,
+        typer.Option(
+            "--webrtc",
+            help="Do what a browser does: connect over WebRTC, watch, ask, listen, interrupt.",
+        ),
+    ] = False,
+    relay: Annotated[
+        bool, typer.Option("--relay", help="With --webrtc: connect over the relay (TURN) only.")
+    ] = False,
+    url: Url = None,
+    key: Key = None,
+) -> None:
     """Do once everything that a client does, and say what is wrong."""
     with _told():
-        from cli.check import check
+        from cli.check import Walk, check
         from cli.client import Client
 
+        if relay and not webrtc:
+            raise WrongUsage("--relay goes with --webrtc.")
+        walk_of: Callable[..., Walk] = Walk
+        if webrtc:
+            from cli.check_webrtc import LiveWalk
+
+            walk_of = partial(LiveWalk, relay_only=relay)
         settings = settings_in_force()
         with Client(url or settings.http_url, api_key(settings, key)) as client:
-            if not check(client):
+            if not check(client, walk_of):
                 raise typer.Exit(FAILED)
 
 

@@ -242,7 +242,8 @@ class Connection:
         await self._hang_up()
 
     async def _hang_up(self) -> None:
-        """End the socket from this side. Raises `Closed`."""
+        """End the socket from this side, and its peer. Raises `Closed`."""
+        self._live.end()
         try:
             async with asyncio.timeout(FAREWELL_LIMIT_S):
                 await self._outbox.flushed()

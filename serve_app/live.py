@@ -83,12 +83,20 @@ class Live:
         self._tasks = tasks
         self._addressed: str | None = caller.session.id if caller.session else None
         """The session that hears the microphone."""
-        self._microphone: Microphone | None = None
+        settings = services.settings
+        pauses = Pauses(
+            settings.endpoint_finished_ms,
+            settings.endpoint_unsure_ms,
+            settings.endpoint_hanging_ms,
+        )
+        limits = BargeInLimits(settings.barge_in_hold_ms, settings.barge_in_stop_ms)
+        self._microphone = Microphone(services.engines.detector, self, pauses, limits)
         self._negotiations = 0
         self._offers = Allowance(OFFERS_A_SECOND, OFFER_BURST, time.monotonic())
 
     def arrive(self) -> None:
         """The socket is open; a peer from before may still be there."""
+        self._tasks.create_task(self._microphone.run(), name="microphone")
         if (peer := self._services.peers.of(self._caller.user)) is not None:
             peer.attend(self)
 
@@ -96,6 +104,11 @@ class Live:
         """The socket has gone; the peer stays for a while."""
         if (peer := self._services.peers.of(self._caller.user)) is not None:
             peer.leave(self)
+
+    def end(self) -> None:
+        """The last session has ended: nobody is to be seen any more."""
+        if (peer := self.peer()) is not None:
+            peer.end()
 
     async def address(self, engine_session_id: str | None) -> Lane:
         """The session that is spoken to from now on. Raises `BadMessage`."""
@@ -165,7 +178,7 @@ class Live:
         services = self._services
         if offer.avatar_id is not None:
             return services.tutors.face_of(offer.avatar_id, services.engines.faces)
-        if (lane := self._listener()) is not None:
+        if (lane := self.listener()) is not None:
             return services.tutors.get(lane.session.tutor_id).face
         return services.engines.faces[0]
 
@@ -177,7 +190,7 @@ class Live:
 
     def hear(self, sound: Pcm) -> None:
         """Live sound of the learner, from the peer or the socket."""
-        self._opened().feed(sound)
+        self._microphone.feed(sound)
 
     def hear_frame(self, frame: bytes) -> None:
         """The same as a binary frame of the socket. Raises `BadMessage`."""
@@ -191,33 +204,17 @@ class Live:
 
     async def turn_microphone(self, event: MicrophoneMessage) -> None:
         """Open, close, or a key is down. Raises `BadMessage`."""
-        if event.engine_session_id is not None or self._listener() is None:
+        if event.engine_session_id is not None or self.listener() is None:
             await self.address(event.engine_session_id)
         peer = self.peer()
         live = peer is not None and peer.is_connected
-        self._opened().turn(event.state, SOUND_BEHIND_S if live else 0.0)
+        self._microphone.turn(event.state, SOUND_BEHIND_S if live else 0.0)
 
-    def _opened(self) -> Microphone:
-        if self._microphone is None:
-            settings = self._services.settings
-            pauses = Pauses(
-                settings.endpoint_finished_ms,
-                settings.endpoint_unsure_ms,
-                settings.endpoint_hanging_ms,
-            )
-            limits = BargeInLimits(settings.barge_in_hold_ms, settings.barge_in_stop_ms)
-            detector = self._services.engines.detector
-            self._microphone = Microphone(detector, self._listener, pauses, limits)
-            self._tasks.create_task(self._microphone.run(), name="microphone")
-            if self._listener() is None:
-                self._tasks.create_task(self._find_listener(), name="listener")
-        return self._microphone
-
-    def _listener(self) -> Lane | None:
+    def listener(self) -> Lane | None:
         """The session that is spoken to."""
         return self._desk.open_lane(self._addressed) if self._addressed is not None else None
 
-    async def _find_listener(self) -> None:
+    async def find_listener(self) -> None:
         """Nobody was named: a student's only session is meant, of several none."""
         try:
             page = await self._services.sessions.page(

@@ -11,8 +11,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 
@@ -22,6 +21,7 @@ from serve_app.exchange import SpokenMessage
 from serve_app.listening.barge_in import BargeIn, BargeInLimits, Verdict
 from serve_app.listening.echo import EchoGuard
 from serve_app.listening.endpointing import Endpointer, Mark, Pauses
+from serve_app.listening.listener import Listener, Recognised, Room
 from serve_app.listening.short_words import is_halt
 from serve_app.listening.switch import MicrophoneState, Switch
 
@@ -50,52 +50,19 @@ LEAST_HELD_S = 0.2
 """A key that was only touched."""
 
 
-class Listener(Protocol):
-    """The session that is spoken to; see `Lane`."""
-
-    @property
-    def is_answering(self) -> bool: ...
-    @property
-    def is_audible(self) -> bool: ...
-    @property
-    def played(self) -> deque[Pcm] | None: ...
-    @property
-    def wants_partials(self) -> bool: ...
-    def ask(self, question: SpokenMessage) -> None: ...
-    def hold(self) -> None: ...
-    def release(self) -> None: ...
-    async def withdraw(self) -> bool: ...
-    async def break_in(self) -> None: ...
-    async def recognise(self, speech: Pcm) -> str: ...
-    async def understood(self, words: str) -> None: ...
-    async def listening(self) -> None: ...
-    async def nothing_said(self) -> None: ...
-    async def complain(self, error: Exception) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Recognised:
-    """What came of a recognition, and what it was of."""
-
-    utterance: int
-    pause: int
-    words: str
-    took_s: float
-    error: Exception | None = None
-
-
 class Microphone:
     """One learner's microphone on one socket."""
 
     def __init__(
         self,
         make_vad: Callable[[], Vad],
-        listener: Callable[[], Listener | None],
+        room: Room,
         pauses: Pauses,
         limits: BargeInLimits,
     ) -> None:
         self._make_vad = make_vad
-        self._listener = listener
+        self._room = room
+        self._looked_for_listener = False
         self._vad: Vad | None = None
         self._echo = EchoGuard()
         self._endpointer = Endpointer(pauses)
@@ -176,8 +143,11 @@ class Microphone:
     async def _hear_waiting(self) -> None:
         windows = list(self._windows)
         self._windows.clear()
-        listener = self._listener()
-        if not windows or listener is None or self._state == "closed":
+        listener = self._room.listener()
+        if not windows or self._state == "closed":
+            return
+        if listener is None:
+            await self._look_for_listener()
             return
         if self._state == "held":
             self._utterance = (self._utterance + windows)[-LONGEST_WINDOWS:]
@@ -186,6 +156,12 @@ class Microphone:
         chances = await asyncio.to_thread(self._judge, windows, played)
         for window, chance in zip(windows, chances, strict=True):
             await self._hear(listener, window, chance)
+
+    async def _look_for_listener(self) -> None:
+        """Once: whoever is not found is not there, or must be named."""
+        if not self._looked_for_listener:
+            self._looked_for_listener = True
+            await self._room.find_listener()
 
     def _judge(self, windows: Sequence[Pcm], played: Sequence[Pcm]) -> list[float]:
         """The probability of each window to hold the learner's speech. Runs in a thread."""
@@ -297,7 +273,7 @@ class Microphone:
         self._recognising = False
         self._recognised_at_s = time.monotonic()
         self._usual_s = found.took_s
-        listener = self._listener()
+        listener = self._room.listener()
         if listener is None or not self._utterance:
             return
         whole = found.utterance == self._number and found.pause == self._pause
@@ -342,7 +318,7 @@ class Microphone:
         self._utterance = []
         self._ended = None
         self._endpointer.reset()
-        if (listener := self._listener()) is not None:
+        if (listener := self._room.listener()) is not None:
             listener.release()
             await listener.complain(error)
 
@@ -350,7 +326,7 @@ class Microphone:
 
     async def _turn(self, state: MicrophoneState) -> None:
         before, self._state = self._state, state
-        listener = self._listener()
+        listener = self._room.listener()
         if listener is None or before == state:
             return
         if before != "closed":

@@ -4,26 +4,44 @@ import av
 import cv2
 import numpy as np
 
-from engines.base import Backdrop, Pixels
+from engines.base import Pixels
 from serve_app.stage.reel import Mouth, Shown
+from serve_app.stage.scenery import Scenery
 
 
-def painted(backdrop: Backdrop, shown: Shown) -> av.VideoFrame:
-    """Compose a frame as yuv420p, which the encoders take as it is. Takes a millisecond or two:
-    call it in a thread."""
-    picture = backdrop.frame(shown.frame)
+def painted(scenery: Scenery, shown: Shown) -> av.VideoFrame:
+    """Compose a frame as yuv420p, which the encoders take as it is. Call it in a thread."""
+    planes = scenery.planes(shown.frame)
     if shown.mouth is not None and shown.strength > 0:
-        picture = _with_mouth(picture, shown.mouth, shown.strength)
-    planes = cv2.cvtColor(picture, cv2.COLOR_BGR2YUV_I420)
-    return av.VideoFrame.from_ndarray(np.asarray(planes, np.uint8), format="yuv420p")
+        planes = _with_mouth(planes, shown.mouth, shown.strength)
+    return av.VideoFrame.from_ndarray(planes, format="yuv420p")
 
 
-def _with_mouth(picture: Pixels, mouth: Mouth, strength: float) -> Pixels:
-    picture = picture.copy()
-    height, width = mouth.pixels.shape[:2]
-    below = picture[mouth.y : mouth.y + height, mouth.x : mouth.x + width]
+def _with_mouth(planes: Pixels, mouth: Mouth, strength: float) -> Pixels:
+    """Colour has half the resolution, so what does not lie on even pixels loses its rim."""
+    planes = planes.copy()
+    left, top = mouth.x % 2, mouth.y % 2
+    height = (mouth.pixels.shape[0] - top) // 2 * 2
+    width = (mouth.pixels.shape[1] - left) // 2 * 2
+    pixels = mouth.pixels[top : top + height, left : left + width]
+    patch = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2YUV_I420), np.uint8)
+    x, y = mouth.x + left, mouth.y + top
+    for below, above, scale in zip(_parts(planes), _parts(patch), (1, 2, 2), strict=True):
+        rows = slice(y // scale, (y + height) // scale)
+        columns = slice(x // scale, (x + width) // scale)
+        _lay(above, below[rows, columns], strength)
+    return planes
+
+
+def _parts(planes: Pixels) -> tuple[Pixels, Pixels, Pixels]:
+    """Views of brightness and the two colours."""
+    height, width = planes.shape[0] * 2 // 3, planes.shape[1]
+    colours = planes[height:].reshape(2, height // 2, width // 2)
+    return planes[:height], colours[0], colours[1]
+
+
+def _lay(above: Pixels, below: Pixels, strength: float) -> None:
     if strength < 1:
-        cv2.addWeighted(mouth.pixels, strength, below, 1 - strength, 0, dst=below)
+        below[:] = cv2.addWeighted(above, strength, below, 1 - strength, 0)
     else:
-        below[:] = mouth.pixels
-    return picture
+        below[:] = above

@@ -81,11 +81,12 @@ class Shown:
 class Reel:
     """The units ahead of the clock."""
 
-    def __init__(self) -> None:
+    def __init__(self, frame: int = 0) -> None:
+        """`frame`: where on its cycle the face is."""
         self.generation = 0
         self._holders: set[Holder] = set()
         self._units: deque[MediaUnit] = deque()
-        self._frame = 0
+        self._frame = frame
         self._reserved: int | None = None
         """Where on the cycle the coming frames are drawn; the idle body waits just before it."""
         self._in_speech = False

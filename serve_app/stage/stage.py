@@ -13,10 +13,11 @@ from contextlib import asynccontextmanager
 
 import numpy as np
 
-from engines.base import FRAME_S, HEARING_RATE_HZ, VAD_WINDOW, Backdrop, Pcm
+from engines.base import FPS, FRAME_S, HEARING_RATE_HZ, VAD_WINDOW, Pcm
 from serve_app.errors import PeerGone
 from serve_app.stage.pacing import TICK_S, Pacing
 from serve_app.stage.reel import LIVE_RATE_HZ, UNIT_SAMPLES, Holder, MediaUnit, Reel, Shown
+from serve_app.stage.scenery import Scenery
 from serve_app.stage.tracks import FaceTrack, VoiceTrack
 
 TICK_SAMPLES = int(LIVE_RATE_HZ * TICK_S)
@@ -28,21 +29,22 @@ DECIMATION = LIVE_RATE_HZ // HEARING_RATE_HZ
 ECHO_WINDOWS = 16
 """Half a second of what was played waits for whoever compares it with the microphone."""
 
-LoadBackdrop = Callable[[str], Backdrop]
+LoadScenery = Callable[[str], Scenery]
+"""By the name of a face. Raises `EngineError`."""
 
 
 class Stage:
     """What one learner sees and hears, paced by one clock."""
 
-    def __init__(self, load_backdrop: LoadBackdrop) -> None:
+    def __init__(self, load_scenery: LoadScenery) -> None:
         self.face_track = FaceTrack()
         self.voice_track = VoiceTrack()
         self.played: deque[Pcm] = deque(maxlen=ECHO_WINDOWS)
         """The tutor's own voice as it left: windows of 512 samples at 16 kHz."""
-        self._load_backdrop = load_backdrop
-        self._backdrop: Backdrop | None = None
+        self._load_scenery = load_scenery
+        self._scenery: Scenery | None = None
         self._face = ""
-        self._reel = Reel()
+        self._reel = Reel(int(time.monotonic() * FPS))
         self._moved = asyncio.Condition()
         self._floor = asyncio.Lock()
         self._on_played: Callable[[MediaUnit], None] | None = None
@@ -63,7 +65,7 @@ class Stage:
     async def wear(self, face: str) -> None:
         """Show this face from now on. Raises `EngineError`."""
         if face != self._face:
-            self._backdrop = await asyncio.to_thread(self._load_backdrop, face)
+            self._scenery = await asyncio.to_thread(self._load_scenery, face)
             self._face = face
 
     @asynccontextmanager
@@ -154,8 +156,8 @@ class Stage:
         self._note(sound)
 
     def _show(self, shown: Shown, tick: int) -> None:
-        if self._backdrop is not None:
-            self.face_track.release(self._backdrop, shown, tick * TICK_S)
+        if self._scenery is not None:
+            self.face_track.release(self._scenery, shown, tick * TICK_S)
         if shown.unit is not None and self._on_played is not None:
             self._on_played(shown.unit)
 

@@ -10,9 +10,10 @@ import numpy as np
 from aiortc import MediaStreamTrack
 from aiortc.mediastreams import MediaStreamError
 
-from engines.base import Backdrop, Pcm
+from engines.base import Pcm
 from serve_app.stage.painting import painted
 from serve_app.stage.reel import LIVE_RATE_HZ, Shown
+from serve_app.stage.scenery import Scenery
 
 VIDEO_RATE_HZ = 90_000
 """Clock of every video format in RTP."""
@@ -80,17 +81,17 @@ class FaceTrack(MediaStreamTrack):
 
     def __init__(self) -> None:
         super().__init__()
-        self._released: Latest[tuple[Backdrop, Shown, float]] = Latest(FRAMES_WAITING)
+        self._released: Latest[tuple[Scenery, Shown, float]] = Latest(FRAMES_WAITING)
 
-    def release(self, backdrop: Backdrop, shown: Shown, at_s: float) -> None:
-        self._released.put((backdrop, shown, at_s))
+    def release(self, scenery: Scenery, shown: Shown, at_s: float) -> None:
+        self._released.put((scenery, shown, at_s))
 
     async def recv(self) -> av.VideoFrame:
         """The next frame. Raises `MediaStreamError` when the track has stopped."""
         if (item := await self._released.take()) is None or self.readyState != "live":
             raise MediaStreamError
-        backdrop, shown, at_s = item
-        frame = await asyncio.to_thread(painted, backdrop, shown)
+        scenery, shown, at_s = item
+        frame = await asyncio.to_thread(painted, scenery, shown)
         frame.pts = round(at_s * VIDEO_RATE_HZ)
         frame.time_base = Fraction(1, VIDEO_RATE_HZ)
         return frame

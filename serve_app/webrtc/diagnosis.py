@@ -184,8 +184,9 @@ def _way_out(facts: Facts) -> str:
 _EXPLANATIONS: tuple[tuple[Callable[[Facts], bool], Callable[[Facts], Finding]], ...] = (
     (_failed_handshake, _handshake),
     (_is_lost, _lost),
-    (_has_no_candidates, _no_candidates),
+    # Before the client is blamed for having no candidate: its relay is the same one.
     (_is_refused, _refused),
     (_is_unreachable, _unreachable),
+    (_has_no_candidates, _no_candidates),
     (_is_blocked, _blocked),
 )

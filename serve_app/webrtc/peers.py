@@ -3,11 +3,14 @@
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
+from engines.base import Backdrop
 from serve_app.settings import Settings, is_loopback
-from serve_app.stage.stage import LoadBackdrop, Stage
+from serve_app.stage.scenery import Scenery
+from serve_app.stage.stage import Stage
 from serve_app.webrtc.ice import IceNetwork, IceServers
 from serve_app.webrtc.peer import Attendant, Peer
 from serve_app.webrtc.turn_credentials import credentials
@@ -24,9 +27,10 @@ REPLACED = ErrorEvent(
 class Peers:
     """Owns the tasks of all peers; leaving it ends them."""
 
-    def __init__(self, settings: Settings, load_backdrop: LoadBackdrop) -> None:
+    def __init__(self, settings: Settings, load_backdrop: Callable[[str], Backdrop]) -> None:
         self._settings = settings
         self._load_backdrop = load_backdrop
+        self._sceneries: dict[str, Scenery] = {}
         self._peers: dict[str, Peer] = {}
         self._tasks = asyncio.TaskGroup()
 
@@ -58,7 +62,7 @@ class Peers:
         """
         peer = self._peers.get(user)
         if peer is None or not peer.continues(offer):
-            stage = Stage(self._load_backdrop)
+            stage = Stage(self._scenery)
             await stage.wear(face)
             peer = await self._replace(user, stage, attendant)
         peer.attend(attendant)
@@ -71,6 +75,12 @@ class Peers:
         if old is not None:
             await old.hand_over(attendant, REPLACED)
         return peer
+
+    def _scenery(self, face: str) -> Scenery:
+        """One for all who look at this face. Raises `EngineError`."""
+        if (known := self._sceneries.get(face)) is not None:
+            return known
+        return self._sceneries.setdefault(face, Scenery(self._load_backdrop(face)))
 
     async def _run(self, user: str, peer: Peer) -> None:
         await peer.run()

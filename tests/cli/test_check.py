@@ -20,7 +20,7 @@ from serve_app.settings import Settings
 from tests.cli.conftest import Tutor
 from tests.running import Running, free_port, plain, stub_engines
 
-STEPS = 10
+STEPS = 11
 
 
 def marks(output: str) -> str:
@@ -43,7 +43,7 @@ def test_an_address_that_browsers_cannot_use_is_doubted(tmp_path: Path, tutor: T
     with plain(settings, stub_engines()) as engine:
         result = tutor("check", "--url", engine.url)
     assert result.exit_code == 0
-    assert marks(result.output) == "✓✓✓✓!✓✓✓✓✓"
+    assert marks(result.output) == "✓✓✓✓!✓✓✓✓✓✓"
     assert "WEBSOCKET_URL" in result.output
 
 
@@ -123,12 +123,12 @@ def test_an_engine_without_a_voice_is_found_out(
     with broken(speak=MuteTts(), states=states) as engine:
         result = tutor("check", "--url", engine.url)
     assert result.exit_code == 1
-    assert marks(result.output) == "✓✓✓✓✓✗✗✗✓✓"
+    assert marks(result.output) == "✓✓✓✓✓✗✗✗✓✓✓"
     assert "expected a voice; came an answer without one" in result.output
     assert "expected `audio`; came nothing within 0.5 s" in result.output
     assert "expected `video`; came `text`" in result.output
     assert result.output.count("Give it tea.") == 2
-    assert "3 of 10 steps failed" in result.output
+    assert "3 of 11 steps failed" in result.output
 
 
 @pytest.mark.parametrize(
@@ -154,17 +154,26 @@ def test_an_unavailable_recogniser_is_a_warning_with_its_remedy(broken: Any, tut
     with broken(states=states) as engine:
         result = tutor("check", "--url", engine.url)
     assert result.exit_code == 0
-    assert marks(result.output) == "✓✓✓✓✓✓!✓✓✓"
+    assert marks(result.output) == "✓✓✓✓✓✓!✓✓✓✓"
     assert "No ears." in result.output
     assert "Set WHISPER_MODEL." in result.output
+
+
+def test_a_student_who_may_have_one_session_only(tmp_path: Path, tutor: Tutor) -> None:
+    settings = Settings(tutor_home=tmp_path, max_sessions_per_student=1)
+    with plain(settings, stub_engines()) as engine:
+        result = tutor("check", "--url", engine.url)
+    assert result.exit_code == 0
+    assert marks(result.output) == "✓✓✓✓✓✓✓✓!✓✓"
+    assert "needs a second session" in result.output
 
 
 def test_nothing_there(tutor: Tutor) -> None:
     result = tutor("check", "--url", f"http://127.0.0.1:{free_port()}")
     assert result.exit_code == 1
-    assert marks(result.output) == "✗✗--------"
+    assert marks(result.output) == "✗✗---------"
     assert "tutor up" in result.output
-    assert "2 of 10 steps failed" in result.output
+    assert "2 of 11 steps failed" in result.output
 
 
 def test_something_else_there(tutor: Tutor) -> None:

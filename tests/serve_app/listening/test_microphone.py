@@ -75,6 +75,20 @@ class Notes:
         self.notes.append(f"complaint {error}")
 
 
+@dataclass
+class Alone:
+    """A room with one session in it, or none."""
+
+    session: Notes | None
+    asked_for: int = 0
+
+    def listener(self) -> Notes | None:
+        return self.session
+
+    async def find_listener(self) -> None:
+        self.asked_for += 1
+
+
 def sound(seconds: float, level: int = 3000) -> Pcm:
     times = np.arange(int(seconds * HEARING_RATE_HZ)) / HEARING_RATE_HZ
     return (level * np.sin(2 * np.pi * 300 * times)).astype(np.int16)
@@ -85,8 +99,8 @@ def silence(seconds: float) -> Pcm:
 
 
 @contextlib.asynccontextmanager
-async def listening(session: Notes | None) -> AsyncIterator[Microphone]:
-    microphone = Microphone(StubVad, lambda: session, QUICK, BargeInLimits(200, 600))
+async def listening(session: Notes) -> AsyncIterator[Microphone]:
+    microphone = Microphone(StubVad, Alone(session), QUICK, BargeInLimits(200, 600))
     task = asyncio.create_task(microphone.run())
     try:
         yield microphone
@@ -219,7 +233,7 @@ async def test_a_missing_detector_is_told() -> None:
     def missing() -> StubVad:
         raise EngineUnavailable("no detector")
 
-    microphone = Microphone(missing, lambda: session, QUICK, BargeInLimits())
+    microphone = Microphone(missing, Alone(session), QUICK, BargeInLimits())
     task = asyncio.create_task(microphone.run())
     await hear(microphone, sound(0.3))
     task.cancel()
@@ -295,11 +309,17 @@ async def test_a_long_speaker_is_told_what_has_been_understood_so_far() -> None:
         assert len(session.asked) == 1, "and nothing is asked before the end"
 
 
-async def test_without_a_session_nothing_breaks() -> None:
-    async with listening(None) as microphone:
+async def test_without_a_session_nothing_breaks_and_one_is_looked_for_once() -> None:
+    room = Alone(None)
+    microphone = Microphone(StubVad, room, QUICK, BargeInLimits())
+    task = asyncio.create_task(microphone.run())
+    for _ in range(2):
         await hear(microphone, sound(0.6), silence(0.5))
-        microphone.turn("held")
-        await asyncio.sleep(0.05)
+    microphone.turn("held")
+    await asyncio.sleep(0.05)
+    assert not task.done()
+    assert room.asked_for == 1
+    task.cancel()
 
 
 @pytest.mark.parametrize(("known", "breaks_in"), [(True, False), (False, True)])

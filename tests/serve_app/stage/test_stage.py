@@ -13,12 +13,13 @@ from engines.stub import STUB_RATE_HZ, StubAvatar, StubBackdrop
 from serve_app.errors import PeerGone
 from serve_app.stage.performance import Performance
 from serve_app.stage.reel import LIVE_RATE_HZ, MediaUnit
+from serve_app.stage.scenery import Scenery
 from serve_app.stage.stage import Stage
 
 
 @contextlib.asynccontextmanager
 async def running() -> AsyncIterator[Stage]:
-    stage = Stage(lambda face: StubBackdrop())
+    stage = Stage(lambda face: Scenery(StubBackdrop()))
     await stage.wear("anna")
     clock = asyncio.create_task(stage.run())
     try:

@@ -133,6 +133,19 @@ async def test_it_ends_when_its_socket_has_been_gone_for_the_grace_time(tmp_path
         await learner.close()
 
 
+async def test_it_ends_with_its_session(tmp_path: Path) -> None:
+    with gateway(tmp_path) as running:
+        async with (
+            running.conversation() as (session, talk),
+            Learner(talk, session.student_id) as learner,
+        ):
+            await learner.connect()
+            async with running.http() as http:
+                await http.delete(f"/v1/sessions/{session.id}")
+            peer = learner.peer
+            await eventually(lambda: peer is not None and peer.connectionState != "connected")
+
+
 async def test_a_peer_that_ends_in_mid_answer_leaves_the_text(tmp_path: Path) -> None:
     with gateway(tmp_path, {"think": lambda tutor: TALKATIVE}) as running:
         async with running.conversation() as (session, talk):
