@@ -46,7 +46,8 @@ class AppArgs(BaseModel):
 
 @serve.ingress()
 class Gateway:
-    """REST, sockets and turns; holds no state that another replica would miss."""
+    """REST, sockets, turns and peers. A peer lives in the replica that holds its socket; nothing
+    else here would be missed by another one."""
 
     def __init__(self, args: AppArgs) -> None:
         cv2.setNumThreads(1)  # small pictures: a pool of threads costs more than it brings

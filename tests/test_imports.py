@@ -35,5 +35,5 @@ def test_imports_point_one_way(package: str) -> None:
 
 
 def test_only_the_graphs_entry_knows_ray_in_the_gateway() -> None:
-    knowing = {f.name for f in (PROJECT / "serve_app").glob("*.py") if "ray" in imported(f)}
+    knowing = {f.name for f in (PROJECT / "serve_app").rglob("*.py") if "ray" in imported(f)}
     assert knowing == {"app.py"}

@@ -1,7 +1,8 @@
 """The messages of the socket, in both directions.
 
 A client that never says `hello` sees only the documented events (`text`, `audio`, `transcription`,
-`video`, `webrtc_answer`, `error`); everything else needs a granted feature.
+`video`, `webrtc_answer`, `error`) and what answers its own `interrupt` and `ping`; everything else
+needs a granted feature.
 """
 
 from datetime import UTC, datetime

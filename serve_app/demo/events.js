@@ -85,10 +85,7 @@ export const TAKE = {
   },
 
   error(lesson, { code, content, engine_session_id: sessionId }) {
-    if (code === "webrtc_unavailable") {
-      if (lesson.peer.state !== "unavailable") lesson.tell(code, content);
-      lesson.peer.giveUp();
-    } else if (code === "webrtc_replaced") {
+    if (code === "webrtc_replaced") {
       lesson.tell(code, content);
       lesson.peer.giveUp(); // or two pages would take it from each other for ever
     } else if (code === "no_peer" || code === "peer_gone") {

@@ -3,7 +3,7 @@
 import { explanation, word } from "./words.js";
 
 const MOST = 3;
-const SHOWN_MS = { unusable_speech: 6_000, webrtc_unavailable: 10_000 };
+const SHOWN_MS = { unusable_speech: 6_000 };
 const USUAL_MS = 20_000;
 
 export class Notices {
@@ -21,7 +21,7 @@ export class Notices {
     notice.dataset.code = code;
     notice.setAttribute("role", code in SHOWN_MS ? "status" : "alert");
     notice.append(line("strong", title), line("p", remedy));
-    if (sentence && sentence !== title && code !== "webrtc_unavailable") notice.append(line("small", sentence));
+    if (sentence && sentence !== title) notice.append(line("small", sentence));
     if (action) notice.append(this.button("act", word(action.label), () => this.act(code, action)));
     const dismiss = this.button("dismiss", "×", () => this.hide(code));
     dismiss.setAttribute("aria-label", word("dismiss"));

@@ -136,7 +136,7 @@ function fadeCaption() {
 }
 
 function notify({ code, sentence }) {
-  if (code === "webrtc_unavailable" || !isRetryable(code)) notices.show(code, sentence);
+  if (!isRetryable(code)) notices.show(code, sentence);
   else if (code === "too_many_sessions_for_student") notices.show(code, sentence, { label: "end_others", run: endOthers });
   else notices.show(code, sentence, { label: "retry", run: start });
 }

@@ -5,7 +5,8 @@
         none there: between turns the body goes on breathing, in mid-turn its frame is held
 
 A turn's frames are drawn for their places on the face's own cycle, so the cycle must not run past a
-place that is being drawn for: it waits there. That is why the body never jumps.
+place that is being drawn for: it waits there. That is why the body never jumps, but for two frames
+that it may leave out when a turn begins early.
 """
 
 from collections import deque

@@ -175,10 +175,16 @@ def _way_out(facts: Facts) -> str:
     if facts.ports:
         opened = "Open the UDP ports {} to {} of the engine".format(*facts.ports)
     if not facts.turn_configured:
-        return f"{opened}, or set TURN_URLS to a relay that both sides reach."
+        return f"{opened}, or set TURN_URLS to a relay that both sides reach.{_stun(facts)}"
     if "relay" not in facts.remote_kinds and "relay" not in facts.local_kinds:
         return f"{opened}, and give the client the relay of TURN_URLS: neither side used it."
     return f"{opened}, and let both sides reach the relay of TURN_URLS, over TCP if need be."
+
+
+def _stun(facts: Facts) -> str:
+    """Without it an engine behind a router does not know its own address."""
+    error = facts.stun_error
+    return f" The server of STUN_URL was of no use: {error}." if error is not None else ""
 
 
 _EXPLANATIONS: tuple[tuple[Callable[[Facts], bool], Callable[[Facts], Finding]], ...] = (

@@ -339,4 +339,5 @@ def _words(failure: BaseException) -> ServerError:
 
 # aiortc makes its connections itself and lets nobody choose their class, so the name that it
 # looks up is replaced here, once.
+assert vars(rtcicetransport)["Connection"] is aioice.Connection, "aiortc makes them otherwise now"
 vars(rtcicetransport)["Connection"] = IceConnection

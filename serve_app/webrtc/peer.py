@@ -95,7 +95,9 @@ class Peer:
         self._offered_s = time.monotonic()
         self._connected = asyncio.Event()
         self._ended = asyncio.Event()
-        self._attendants: dict[Attendant, float] = {}
+        self._attendants: dict[Attendant, None] = {}
+        """In the order in which they came."""
+        self._hearing: Attendant | None = None
         self._unattended_s = time.monotonic()
         self._candidates: Counter[str] = Counter()
         self._channels: list[RTCDataChannel] = []
@@ -144,14 +146,14 @@ class Peer:
         """Take an offer; returns the answer, with all candidates in it. Raises `BadDescription`,
         or `IceError`."""
         async with self._negotiating:
-            self._identity = _identity(offer)
             try:
+                self._identity = _identity(offer)
                 with network(self._ice):
                     await self._take(offer)
                     await self._connection.setLocalDescription(
                         await self._connection.createAnswer()
                     )
-            except IceError:
+            except (IceError, BadDescription):
                 self.end()
                 raise
             except Exception as wrong:  # aiortc has no error tree for what a description may hold
@@ -165,8 +167,8 @@ class Peer:
             raise ValueError("nothing to send is offered")
         if len(offered) > MOST_SECTIONS:
             raise ValueError("too much is offered")
-        for media in offered:
-            self._count(*((found.type, found.ip) for found in media.ice_candidates))
+        self._candidates.clear()  # an offer names all that are known
+        self._count(*((f.type, f.ip) for media in offered[:1] for f in media.ice_candidates))
         await self._connection.setRemoteDescription(RTCSessionDescription(offer, "offer"))
         for transceiver in self._connection.getTransceivers():
             if transceiver.sender.track is None and not transceiver.stopped:
@@ -205,12 +207,16 @@ class Peer:
 
     # ── attendance ──────────────────────────────────────────────────────────────────────────────
 
-    def attend(self, attendant: Attendant) -> None:
-        """A socket of this learner is there."""
-        self._attendants[attendant] = time.monotonic()
+    def attend(self, attendant: Attendant, *, offering: bool = False) -> None:
+        """A socket of this learner is there; the one that made the offer hears the microphone."""
+        self._attendants.setdefault(attendant, None)
+        if offering:
+            self._hearing = attendant
 
     def leave(self, attendant: Attendant) -> None:
         self._attendants.pop(attendant, None)
+        if self._hearing is attendant:
+            self._hearing = None
         self._unattended_s = time.monotonic()
 
     async def hand_over(self, to: Attendant, farewell: ErrorEvent) -> None:
@@ -337,7 +343,7 @@ class Peer:
                 self._work.append(self._tasks.create_task(self._hear(track), name="hear"))
 
     async def _hear(self, track: MediaStreamTrack) -> None:
-        """Pass on what the learner says, to the socket that came last."""
+        """Pass on what the learner says: to the socket that offered, or after it the latest."""
         resampler = av.AudioResampler(format="s16", layout="mono", rate=HEARING_RATE_HZ)
         while True:
             try:
@@ -347,9 +353,9 @@ class Peer:
             assert isinstance(frame, av.AudioFrame)
             frame.pts = None  # gaps are silence that nobody said anything in
             sound = [part.to_ndarray()[0] for part in resampler.resample(frame)]
-            if sound and self._attendants:
-                latest = max(self._attendants, key=self._attendants.__getitem__)
-                latest.hear(np.concatenate(sound).astype(np.int16))
+            hearing = self._hearing or next(reversed(self._attendants), None)
+            if sound and hearing is not None:
+                hearing.hear(np.concatenate(sound).astype(np.int16))
 
 
 def _identity(offer: str) -> object:

@@ -65,7 +65,7 @@ class Peers:
             stage = Stage(self._scenery)
             await stage.wear(face)
             peer = await self._replace(user, stage, attendant)
-        peer.attend(attendant)
+        peer.attend(attendant, offering=True)
         return await peer.answer(offer)
 
     async def _replace(self, user: str, stage: Stage, attendant: Attendant) -> Peer:
