@@ -214,8 +214,7 @@ class Lane:
         current, self._current = self._current, None
         await current.withdraw()
         self.release()
-        if self._outbox.features:
-            await self.emit(InterruptedEvent(turn_id=current.turn.id, heard="", stop_ms=0))
+        await self._tell_interrupted(InterruptedEvent(turn_id=current.turn.id, heard="", stop_ms=0))
         return True
 
     async def break_in(self) -> None:
@@ -224,9 +223,19 @@ class Lane:
         current, self._current = self._current, None
         heard = await current.stop() if current else ""
         self.release()
-        if current is not None and self._outbox.features:
+        if current is not None:
             stop_ms = round((time.monotonic() - began_s) * 1000, 2)
-            await self.emit(InterruptedEvent(turn_id=current.turn.id, heard=heard, stop_ms=stop_ms))
+            await self._tell_interrupted(
+                InterruptedEvent(turn_id=current.turn.id, heard=heard, stop_ms=stop_ms)
+            )
+
+    async def _tell_interrupted(self, event: InterruptedEvent) -> None:
+        """Unasked, so not to a client that never said what it understands; a data channel that it
+        opened says that too."""
+        if self._outbox.features:
+            await self.emit(event)
+        elif (peer := self._peer()) is not None:
+            peer.tell(event)
 
     async def recognise(self, speech: Pcm) -> str:
         """The words of live speech at 16 kHz; empty when there are none. Raises `EngineError`."""

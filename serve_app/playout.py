@@ -6,9 +6,15 @@ since the first piece left. Live, the clock that releases the sound counts it.
 
 import re
 
+from engines.base import FRAME_S
+
 _WORDS = re.compile(r"[一-鿿぀-ヿ]|[^\s一-鿿぀-ヿ]+\s*|\s+")
 
 _CJK_END = re.compile(r"[\u3000-\u303f\u3040-\u30ff\u4e00-\u9fff\uff00-\uffef]$")
+
+
+ROUNDING_S = 1e-6
+"""Sums of floating point seconds are compared to a microsecond."""
 
 
 class Playout:
@@ -17,8 +23,8 @@ class Playout:
     def __init__(self) -> None:
         self._sentences: list[tuple[str, float]] = []
         self.started_s: float | None = None
-        self._released_s: float | None = None
-        """Seconds that a live clock has released; None over the socket."""
+        self._released_frames: int | None = None
+        """Units that a live clock has released; None over the socket."""
         self._captioned = 0
         """Sentences that a caption has been made of."""
 
@@ -35,12 +41,12 @@ class Playout:
 
     def live(self) -> None:
         """From now on only what is `released` counts as heard."""
-        self._released_s = 0.0
+        self._released_frames = 0
 
-    def released(self, seconds: float) -> None:
-        """The live clock has sent this much more."""
-        if self._released_s is not None:
-            self._released_s += seconds
+    def released(self) -> None:
+        """The live clock has sent one more unit."""
+        if self._released_frames is not None:
+            self._released_frames += 1
 
     def restart(self, now_s: float) -> None:
         """The client had nothing until now, and gets everything at once."""
@@ -54,12 +60,14 @@ class Playout:
 
     def position_s(self, now_s: float) -> float:
         """How far into the voice the learner is."""
-        if self._released_s is not None:
-            return self._released_s
+        if self._released_frames is not None:
+            return self._released_frames * FRAME_S
         return now_s - self.started_s if self.started_s is not None else 0.0
 
     def is_playing(self, now_s: float) -> bool:
-        return self.started_s is not None and self.position_s(now_s) < self.seconds
+        left_s = self.seconds - self.position_s(now_s)
+        # Less than half a unit is not there: sums of pieces and of units differ by as much.
+        return self.started_s is not None and left_s > FRAME_S / 2
 
     def heard(self, now_s: float) -> str:
         """The part of the answer that has been played by `now_s`; in the sentence that is being
@@ -67,7 +75,7 @@ class Playout:
         left = self.position_s(now_s)
         text = ""
         for sentence, seconds in self._sentences:
-            if left >= seconds and (seconds or left):
+            if left > seconds - ROUNDING_S and (seconds or left > 0):
                 text = _with(text, sentence)
             elif left > 0:
                 words = _WORDS.findall(sentence)

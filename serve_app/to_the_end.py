@@ -22,4 +22,6 @@ async def to_the_end(work: Awaitable[Value]) -> Value:
                 await asyncio.wait([running])
             except asyncio.CancelledError:
                 continue
+        if not running.cancelled():
+            running.exception()  # nobody else asks: who cancelled does not want to know
         raise

@@ -20,7 +20,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from uuid import uuid4
 
-from engines.base import FRAME_S, Asr, Audio, Avatar, Backdrop, Llm, Message, Patch, Tts
+from engines.base import Asr, Audio, Avatar, Backdrop, Llm, Message, Patch, Tts
 from engines.errors import EngineError, EngineTimeout, UnusableSpeech
 from engines.sound import part
 from serve_app.errors import GatewayError
@@ -324,7 +324,7 @@ class Turn:
 
     def _played(self, unit: MediaUnit) -> None:
         self.watch.mark("first_frame_ms")
-        self.playout.released(FRAME_S)
+        self.playout.released()
         self._on_air.set()
 
     async def _show(self, voice: asyncio.Queue[Audio | None], face: str, first_frame: int) -> None:

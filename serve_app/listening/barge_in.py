@@ -7,6 +7,7 @@ only holds its breath; what the learner says, or how long, decides whether it st
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from serve_app.listening.endpointing import WINDOW_MS
 from serve_app.listening.short_words import interrupts
 
 
@@ -61,10 +62,11 @@ class BargeIn:
     def voice(self, voiced_ms: float) -> Verdict | None:
         """The voiced time of the utterance so far; asked at each of its windows."""
         self._voiced_ms = voiced_ms
-        fresh_ms = voiced_ms - self._harmless_ms
-        if fresh_ms >= self._limits.stop_ms:
+        # Voice begins somewhere within the window before the first that is counted.
+        fresh_ms = voiced_ms + WINDOW_MS - self._harmless_ms
+        if fresh_ms > self._limits.stop_ms:
             return self._give(Verdict.STOP)
-        return self._give(Verdict.HOLD) if fresh_ms >= self._limits.hold_ms else None
+        return self._give(Verdict.HOLD) if fresh_ms > self._limits.hold_ms else None
 
     def words(self, text: str, paused: bool = True) -> Verdict | None:
         """What has been understood so far. While the learner speaks on, not `paused`, half a

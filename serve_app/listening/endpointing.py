@@ -115,7 +115,7 @@ class Endpointer:
         if not self._paused:
             return None
         self._wait_ms = self._pauses.after(sounds(text))
-        return self._end() if self.silence_ms >= self._wait_ms else None
+        return self._end() if self._has_lasted(self._wait_ms) else None
 
     def _quiet(self, speech: float) -> Mark | None:
         self._recent.append(speech >= VOICE)
@@ -132,7 +132,7 @@ class Endpointer:
             self._silence = 0
             return None
         self._silence += 1
-        if self.silence_ms < self._pauses.finished_ms:
+        if not self._has_lasted(self._pauses.finished_ms):
             return None
         self._paused = True
         self._back = 0
@@ -148,9 +148,13 @@ class Endpointer:
             self._silence = 0
             return Mark.RESUMED
         # A window that may be the first of the next word is waited for.
-        if self.silence_ms >= self._wait_ms and not self._back:
+        if self._has_lasted(self._wait_ms) and not self._back:
             return self._end()
         return None
+
+    def _has_lasted(self, wait_ms: float) -> bool:
+        """To the nearest window: speech ended somewhere within the last one that held any."""
+        return self.silence_ms + WINDOW_MS / 2 > wait_ms
 
     def _end(self) -> Mark:
         self._leave()

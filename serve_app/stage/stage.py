@@ -16,7 +16,15 @@ import numpy as np
 from engines.base import FPS, FRAME_S, HEARING_RATE_HZ, VAD_WINDOW, Pcm
 from serve_app.errors import PeerGone
 from serve_app.stage.pacing import TICK_S, Pacing
-from serve_app.stage.reel import LIVE_RATE_HZ, UNIT_SAMPLES, Holder, MediaUnit, Reel, Shown
+from serve_app.stage.reel import (
+    LIVE_RATE_HZ,
+    SILENCE,
+    UNIT_SAMPLES,
+    Holder,
+    MediaUnit,
+    Reel,
+    Shown,
+)
 from serve_app.stage.scenery import Scenery
 from serve_app.stage.tracks import FaceTrack, VoiceTrack
 
@@ -49,6 +57,8 @@ class Stage:
         self._floor = asyncio.Lock()
         self._on_played: Callable[[MediaUnit], None] | None = None
         self._second_half: Pcm | None = None
+        self._kept: Pcm | None = None
+        """The half of a unit that a hold cut off."""
         self._idle = True
         self._spare = np.zeros(0, np.int16)
         self._closed = False
@@ -116,7 +126,7 @@ class Stage:
         """Stop a turn at once: nothing of it leaves any more."""
         if generation == self._reel.generation:
             self._reel.cut()
-            self._second_half = None
+            self._second_half = self._kept = None
 
     def hold(self, why: Holder) -> None:
         """Fall silent for the moment."""
@@ -146,7 +156,11 @@ class Stage:
         """The second half of a unit, or the first of the next. Speech that is ready breaks into an
         idle unit, so that it never waits longer than a packet."""
         if self._second_half is not None and not (self._idle and self._reel.ready):
+            if self._reel.held and not self._idle:
+                self._kept, self._second_half = self._second_half, SILENCE[:TICK_SAMPLES]
             sound, self._second_half = self._second_half, None
+        elif self._kept is not None and not self._reel.held:
+            sound, self._kept = self._kept, None
         else:
             shown = self._reel.next()
             self._idle = shown.unit is None

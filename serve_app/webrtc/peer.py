@@ -101,6 +101,8 @@ class Peer:
         self._unattended_s = time.monotonic()
         self._candidates: Counter[str] = Counter()
         self._channels: list[RTCDataChannel] = []
+        self._held = False
+        """Nothing has come for a while: the tutor waits."""
         self._told_lost = False
         self._work: list[asyncio.Task[None]] = []
         """What goes on for as long as the peer lives."""
@@ -296,13 +298,23 @@ class Peer:
     async def _look_for_silence(self, now_s: float) -> None:
         silence_s = now_s - (self._ice.last_heard_s or now_s)
         if silence_s < SILENCE_HELD_S:
-            self.stage.release("network")
-            self._told_lost = False
+            if self._held:
+                self._come_back()
             return
+        self._held = True
         self.stage.hold("network")
         if silence_s >= SILENCE_TOLD_S and not self._told_lost:
             self._told_lost = True
             await self._report(diagnose(self._facts(now_s)))
+
+    def _come_back(self) -> None:
+        """The network is there again. More was lost than can be sent again, so the picture begins
+        anew, and does not wait for the browser to ask for that."""
+        self._held = self._told_lost = False
+        for sender in self._connection.getSenders():
+            if sender.kind == "video":
+                sender._send_keyframe()  # aiortc has no public name for it
+        self.stage.release("network")
 
     def _facts(self, now_s: float) -> Facts:
         heard_s = self._ice.last_heard_s

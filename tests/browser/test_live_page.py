@@ -139,6 +139,8 @@ async def test_a_learner_speaks_and_is_answered_live(engine: Running, tmp_path: 
     async with tab(tmp_path / "profile", *flags) as browser:
         check(await watched(browser, f"{engine.url}/demo?autostart=1&tutor=2&mic=1"))
         assert browser.complaints == []
+        async with engine.http() as http:  # a browser that is killed says no goodbye
+            await http.delete(f"/v1/sessions/{await browser.value('tutor.sessionId')}")
 
 
 async def test_the_same_through_a_relay_only(tmp_path: Path) -> None:

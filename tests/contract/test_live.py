@@ -194,6 +194,7 @@ async def test_push_to_talk(engine: Running) -> None:
         assert (await talk.until("audio"))[0]["type"] == "transcription"
 
 
+@pytest.mark.parametrize("engine", ["default", "throughput"], indirect=True)  # they say enough
 async def test_a_learner_who_speaks_stops_the_tutor(engine: Running) -> None:
     question = (await say("one two three four five")).samples
     async with (
@@ -262,9 +263,12 @@ async def test_the_same_connection_can_be_renegotiated(engine: Running) -> None:
         await peer.close()
 
 
+# Of two replicas, a second socket may be on the one that does not have the peer.
+ONE_REPLICA = pytest.mark.parametrize("engine", ["plain"], indirect=True)
+
+
+@ONE_REPLICA
 async def test_another_page_of_the_same_user_takes_the_picture_over(engine: Running) -> None:
-    if not engine.stubbed:
-        pytest.skip("with two replicas the second page may be on the other one")
     async with (
         engine.live(student_id=79) as session,
         engine.talk(engine.socket_url("user_79", session.token)) as first,
@@ -280,9 +284,8 @@ async def test_another_page_of_the_same_user_takes_the_picture_over(engine: Runn
         assert (await first.until("text"))[-1]["content"]
 
 
+@ONE_REPLICA
 async def test_the_peer_outlives_a_socket_that_drops(engine: Running) -> None:
-    if not engine.stubbed:
-        pytest.skip("with two replicas a new socket may be on the other one")
     async with engine.live(student_id=80) as session:
         url = engine.socket_url("user_80", session.token)
         async with engine.talk(url) as talk:

@@ -1,3 +1,5 @@
+import pytest
+
 from serve_app.playout import Playout
 
 
@@ -50,10 +52,12 @@ def test_live_only_what_the_clock_has_released_is_heard() -> None:
     playout.begin("One two three four.")
     playout.sent(2.0, now_s=10.0)
     assert playout.heard(now_s=100.0) == "", "however long ago it was made"
-    playout.released(1.0)
+    for _ in range(25):
+        playout.released()
     assert playout.heard(now_s=100.0) == "One two"
     assert playout.is_playing(now_s=100.0)
-    playout.released(1.0)
+    for _ in range(25):
+        playout.released()
     assert playout.heard(now_s=100.0) == "One two three four."
     assert not playout.is_playing(now_s=100.0)
 
@@ -77,3 +81,15 @@ def test_a_sentence_without_sound_is_captioned_with_its_neighbour() -> None:
     playout.begin("Words.")
     playout.sent(1.0, now_s=0.0)
     assert [sentence for sentence, _ in playout.captions(now_s=0.1)] == ["***", "Words."]
+
+
+@pytest.mark.parametrize("frames", range(1, 40))
+def test_a_voice_that_has_been_released_whole_does_not_play_any_more(frames: int) -> None:
+    playout = Playout()
+    playout.live()
+    playout.begin("Words.")
+    for _ in range(frames):
+        playout.sent(0.04, now_s=0.0)
+        playout.released()
+    assert not playout.is_playing(now_s=1.0)
+    assert playout.heard(now_s=1.0) == "Words."

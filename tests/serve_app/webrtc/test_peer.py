@@ -186,3 +186,53 @@ async def test_after_a_false_alarm_the_tutor_goes_on_where_it_was(tmp_path: Path
             await talk.send(type="interrupt")
             events = await talk.until("interrupted")
             assert not [e for e in events[:-1] if e["type"] in ("interrupted", "transcription")]
+
+
+async def test_a_learner_who_speaks_on_stops_the_tutor_and_is_answered(tmp_path: Path) -> None:
+    engines = {
+        "think": lambda tutor: TALKATIVE,
+        "hear": StubAsr(text="And what about the others?"),
+        "detector": StubVad,
+    }
+    with gateway(tmp_path, engines) as running:
+        async with (
+            running.conversation() as (session, talk),
+            Learner(talk, session.student_id) as learner,
+        ):
+            await talk.ask(type="hello", features=["state"])
+            await learner.connect()
+            await learner.ask("go")
+            await learner.until_loud()
+            await asyncio.sleep(0.5)
+            learner.say(np.tile(HISS, 3))
+            interrupted = (await talk.until("interrupted"))[-1]
+            assert interrupted["heard"].startswith("One two")
+            events = await talk.until("text")
+            assert "And what about the others?" in [event.get("content") for event in events]
+            async with running.http() as http:
+                kept = (await http.get(f"/v1/sessions/{session.id}/messages")).json()
+            assert [message["content"] for message in kept[:3]] == [
+                "go",
+                interrupted["heard"],
+                "And what about the others?",
+            ]
+
+
+async def test_once_an_answer_is_over_a_short_word_is_a_question(tmp_path: Path) -> None:
+    engines = {"hear": StubAsr(text="Yes."), "detector": StubVad}
+    with gateway(tmp_path, engines) as running:
+        async with (
+            running.conversation() as (session, talk),
+            Learner(talk, session.student_id) as learner,
+        ):
+            await talk.ask(type="hello", features=["state"])
+            await learner.connect()
+            await learner.ask("go")
+            events = await talk.until("text")
+            while events[-1].get("state") != "idle":
+                events.append(await talk.receive())
+            learner.say(HISS)
+            assert (await talk.until("transcription"))[-1]["content"] == "Yes."
+            async with running.http() as http:
+                kept = (await http.get(f"/v1/sessions/{session.id}/messages")).json()
+            assert not kept[1]["interrupted"], "what was heard whole is not cut"

@@ -1,0 +1,1 @@
+"""What only shows after a while or on a bad day: many conversations, a bad network, no way."""
