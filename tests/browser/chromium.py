@@ -135,9 +135,9 @@ class Tab:
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
-    async def until(self, expression: str) -> None:
+    async def until(self, expression: str, limit_s: float = LIMIT_S) -> None:
         try:
-            async with asyncio.timeout(LIMIT_S):
+            async with asyncio.timeout(limit_s):
                 while not await self.value(expression):  # noqa: ASYNC110  # it is in another process
                     await asyncio.sleep(0.05)
         except TimeoutError:
