@@ -71,6 +71,9 @@ class Endpointer:
 
     def __init__(self, pauses: Pauses | None = None) -> None:
         self._pauses = pauses or Pauses()
+        self.recognise_ms = self._pauses.finished_ms
+        """Silence after which the words are wanted. Less than a sentence's own when they are found
+        quickly: then they are there when the sentence is over."""
         self._recent: deque[bool] = deque(maxlen=BEGIN_OF)
         self.reset()
 
@@ -132,7 +135,7 @@ class Endpointer:
             self._silence = 0
             return None
         self._silence += 1
-        if not self._has_lasted(self._pauses.finished_ms):
+        if not self._has_lasted(min(self.recognise_ms, self._pauses.finished_ms)):
             return None
         self._paused = True
         self._back = 0

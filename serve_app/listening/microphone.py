@@ -8,6 +8,7 @@ One task takes everything in order: windows, words that come back, keys that go 
 """
 
 import asyncio
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -45,6 +46,10 @@ PARTIAL_EVERY_S = 0.8
 
 PARTIAL_LIMIT_S = 0.15
 """A recogniser slower than this must not be busy with a part when the whole is due."""
+
+EARLY_MS = 96.0
+"""A quick recogniser begins after this silence; when it was only the gap between two words, that
+cost it a part that nobody needed."""
 
 LEAST_HELD_S = 0.2
 """A key that was only touched."""
@@ -273,6 +278,10 @@ class Microphone:
         self._recognising = False
         self._recognised_at_s = time.monotonic()
         self._usual_s = found.took_s
+        if found.took_s <= PARTIAL_LIMIT_S:
+            self._endpointer.recognise_ms = EARLY_MS
+        else:
+            self._endpointer.recognise_ms = math.inf  # as late as the sentence allows
         listener = self._room.listener()
         if listener is None or not self._utterance:
             return

@@ -92,6 +92,15 @@ def test_a_pause_says_when_to_recognise() -> None:
     assert endpointer.voiced_ms == 20 * WINDOW_MS
 
 
+def test_words_that_are_found_quickly_are_wanted_earlier_and_end_nothing_earlier() -> None:
+    endpointer = speaking()
+    endpointer.recognise_ms = 96
+    assert feed(endpointer, SILENCE, 3) == [Mark.PAUSED]
+    assert endpointer.judge("What is a verb?") is None
+    assert feed(endpointer, SILENCE, 2) == []
+    assert feed(endpointer, SILENCE, 1) == [Mark.ENDED]
+
+
 def test_a_finished_sentence_ends_as_soon_as_it_is_understood() -> None:
     endpointer = paused()
     assert endpointer.judge("What is a verb?") is Mark.ENDED
