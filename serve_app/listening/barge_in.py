@@ -64,9 +64,9 @@ class BargeIn:
         self._voiced_ms = voiced_ms
         # Voice begins somewhere within the window before the first that is counted.
         fresh_ms = voiced_ms + WINDOW_MS - self._harmless_ms
-        if fresh_ms > self._limits.stop_ms:
+        if fresh_ms >= self._limits.stop_ms:
             return self._give(Verdict.STOP)
-        return self._give(Verdict.HOLD) if fresh_ms > self._limits.hold_ms else None
+        return self._give(Verdict.HOLD) if fresh_ms >= self._limits.hold_ms else None
 
     def words(self, text: str, paused: bool = True) -> Verdict | None:
         """What has been understood so far. While the learner speaks on, not `paused`, half a

@@ -21,7 +21,7 @@ def held() -> BargeIn:
 
 def test_a_click_does_nothing() -> None:
     barge_in = BargeIn()
-    assert spoken(barge_in, 310) == []
+    assert spoken(barge_in, 280) == []
     assert barge_in.ended("") is None
     assert not barge_in.held
     assert not barge_in.stopped
