@@ -5,6 +5,7 @@ faster-whisper costs 150 MB once imported, so it is imported only when a model i
 """
 
 import logging
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +33,10 @@ PRECISIONS = {
 """CTranslate2's names, from much memory to little."""
 
 FITTING = {"cuda": "float16", "cpu": "int8_float32"}
-"""What `auto` begins with: as fast as any on the device, and as right as the whole model."""
+"""What `auto` begins with: as fast as any on the device, and hardly less exact than the model."""
+
+FREE_LIMIT_S = 2.0
+"""A run that has answered is done with the model within milliseconds."""
 
 SMALLER_MODEL = (
     "Set WHISPER_MODEL to a smaller model such as `small`, or leave more memory to the recogniser."
@@ -53,7 +57,7 @@ class WhisperOptions:
     vocabulary: tuple[str, ...] = ()
     """Words that are likely, such as the names of a course."""
     word_times: bool = False
-    """Whether transcripts tell when each word was said; costs a quarter more work."""
+    """Whether transcripts tell when each word was said; the encoder then works twice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,9 +150,19 @@ def reopened(folder: Path, options: WhisperOptions, opened: Opened) -> Opened | 
     rest = _smaller(opened.device, opened.precision)
     if not rest:
         return None
-    opened.model.model.unload_model()
+    free(opened)
     smaller = _opened(folder, opened.device, options, rest)
     return Opened(smaller.model, smaller.device, smaller.precision, _too_little(smaller))
+
+
+def free(opened: Opened) -> None:
+    """Give the memory back. Not while a run is on: the library then ignores it."""
+    model = opened.model.model
+    model.unload_model()
+    deadline_s = time.monotonic() + FREE_LIMIT_S
+    while model.model_is_loaded and time.monotonic() < deadline_s:
+        time.sleep(0.01)  # the run has answered, but its thread is not done yet
+        model.unload_model()
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -3,6 +3,7 @@ import pytest
 
 from deployments.asr import AsrArgs, AsrDeployment, choose
 from engines.asr.whisper import WhisperAsr
+from engines.asr.whisper_model import free
 from engines.base import HEARING_RATE_HZ, Audio, Transcript
 from tests.tiny_whisper import make_tiny_whisper
 
@@ -35,7 +36,7 @@ async def test_the_state_is_that_of_this_moment(
     deployment = AsrDeployment(AsrArgs(whisper_model=model))
     assert (await deployment.state()).state == "ready"
     assert isinstance(deployment._asr, WhisperAsr)
-    deployment._asr._opened.model.model.unload_model()
+    free(deployment._asr._opened)
     later = await deployment.state()
     assert later.state == "unavailable"
     assert "memory" in later.reason

@@ -196,15 +196,21 @@ class Task:
     """Position; negative where it does not matter."""
 
 
+def vocabulary(rng: np.random.Generator) -> list[str]:
+    """Words of a course: in half of the lessons none, in a quarter with one that sounds like
+    another."""
+    if rng.random() < 0.5:
+        return []
+    words = [str(word) for word in rng.choice(list(WORD), rng.integers(0, 4), replace=False)]
+    words += SOUND_ALIKE.values() if rng.random() < 0.5 else ()
+    rng.shuffle(words)
+    return words
+
+
 def task(lesson: Lesson, rng: np.random.Generator) -> Task:
-    """A third come with the vocabulary of a course, by which words that sound alike are spelled."""
-    hint: list[str] = []
-    if rng.random() < 0.35:
-        hint = [str(word) for word in rng.choice(list(WORD), rng.integers(1, 5), replace=False)]
-    spelled = [
-        alike if (alike := SOUND_ALIKE.get(word)) in hint and alike else word
-        for word in lesson.words
-    ]
+    hint = vocabulary(rng)
+    written = {word: alike for word, alike in SOUND_ALIKE.items() if alike in hint}
+    spelled = [written.get(word, word) for word in lesson.words]
     words = [WORD[word] for word in spelled]
     before: list[int] = []
     for word in hint:  # as the library puts them: separated by commas
