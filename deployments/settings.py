@@ -1,8 +1,9 @@
 """The settings that engines need, from the environment or `.env`."""
 
+import re
 from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -19,6 +20,7 @@ class EngineSettings(BaseSettings):
         env_ignore_empty=True,
         extra="ignore",
         frozen=True,
+        hide_input_in_errors=True,  # a key must not be seen in a traceback
     )
 
     ollama_base_url: str = "http://127.0.0.1:11434"
@@ -28,19 +30,60 @@ class EngineSettings(BaseSettings):
     llm_temperature: float = Field(default=0.4, ge=0, le=2)
     enable_llm: bool = True
     """False: the offline tutor answers, whatever is there."""
+    llm_max_tokens: int = Field(default=1024, ge=16, le=32_768)
+    """The longest answer; 1024 are some five minutes of speech."""
+    llm_context_tokens: int | None = Field(default=None, ge=512, le=1_048_576)
+    """Conversation and answer together. None: what the model has, at most 8192."""
+    llm_stop: str = ""
+    """Comma-separated words before which an answer ends."""
+    llm_think: bool = False
+    """Whether models that can think before they answer do; it is never spoken, but waited for."""
+    llm_keep_alive: str = Field(
+        default="30m", pattern=r"^(-?\d+|-?(\d+(\.\d+)?(ms|s|m|h))+)$", max_length=40
+    )
+    """How long Ollama holds the model after an answer: such as `30m`, or seconds, -1 for ever."""
+    llm_pull: bool = False
+    """Whether a model that Ollama lacks is downloaded."""
+    llm_first_token_seconds: float = Field(default=30.0, ge=1, le=50)
+    """How long one model may take for its first word; then the next one is asked."""
+    llm_answer_seconds: float = Field(default=120.0, ge=1, le=3600)
+    """How long a model may write at one answer."""
+    openai_base_url: str = ""
+    """A server of OpenAI's API, such as vLLM or llama.cpp; `/v1` is added when it has no path."""
+    openai_api_key: SecretStr | None = None
+    transformers_model: str = ""
+    """Folder of a language model for the library transformers, or a name from the hub."""
     whisper_model: str = ""
     """Folder of a CTranslate2 Whisper model, or a name from the hub such as `small`."""
+    tts_model: str = ""
+    """Folder of a Coqui model (XTTS v2 or VITS), or its published name such as
+    `tts_models/multilingual/multi-dataset/xtts_v2`; empty: the embedded voice speaks."""
+    coqui_tos_agreed: bool = False
+    """A person's yes to the Coqui Public Model License, which XTTS asks for. Coqui's own name."""
 
     backend_wait_seconds: float = Field(default=20.0, ge=0, le=600)
     """How long a turn waits for an application that is missing or restarting: Serve needs some
     five seconds to replace a dead replica, and a small model some more to load."""
 
-    @field_validator("ollama_base_url")
+    @field_validator("ollama_base_url", "openai_base_url")
     @classmethod
-    def _http_url(cls, url: str) -> str:
+    def _http_url(cls, url: str, field: ValidationInfo) -> str:
+        if not url and field.field_name == "openai_base_url":
+            return url  # there is none
         if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
             raise ValueError("must look like http://host:port")
         return url.rstrip("/")
+
+    @field_validator("openai_api_key")
+    @classmethod
+    def _header_value(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is not None and not re.fullmatch(r"[!-~]*", key.get_secret_value()):
+            raise ValueError("must hold no spaces and only ASCII characters")
+        return key
+
+    @property
+    def llm_stop_words(self) -> tuple[str, ...]:
+        return tuple(filter(None, map(str.strip, self.llm_stop.split(","))))
 
 
 def read_engine_settings() -> EngineSettings:

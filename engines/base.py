@@ -56,6 +56,16 @@ class Audio:
 
 
 @dataclass(frozen=True, slots=True)
+class Word:
+    """One word of a recording, and when it was said."""
+
+    text: str
+    start_s: float
+    """Seconds from the first sample."""
+    end_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Transcript:
     """What the learner said."""
 
@@ -63,6 +73,8 @@ class Transcript:
     """Empty when nothing was understood."""
     language: str | None = None
     """ISO 639-1, when the recogniser knows it."""
+    words: tuple[Word, ...] = ()
+    """In order of time. Empty when the recogniser does not tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +90,28 @@ class Voice:
     """How a tutor sounds."""
 
     name: str = ""
-    """Engine-specific variant, for example `f3` of espeak-ng; empty for the engine's own choice."""
+    """A voice of the engine, for example `f3` of espeak-ng, or the name of a cloned one; empty for
+    the engine's own choice."""
     rate: float = 1.0
     """Factor on the engine's natural speed, 0.5 to 2."""
     pitch: float = 1.0
     """Factor on the voice's natural pitch, 0.5 to 2."""
     language: str | None = None
     """ISO 639-1 for every sentence; None: chosen sentence by sentence."""
+    reference: bytes = b""
+    """Of a cloned voice: a recording of the one who is to be heard, s16 mono at
+    `HEARING_RATE_HZ`. It comes with every sentence, so that any replica on any node can speak it
+    at once, and none has to remember it; an engine that cannot clone speaks with its own voice."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownVoice:
+    """A voice that an engine has of its own."""
+
+    name: str
+    engine: str
+    language: str | None = None
+    """ISO 639-1; None: every language that the engine speaks."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,20 +56,21 @@ def make_tiny_whisper(folder: Path, seed: int = 0, multilingual: bool = True) ->
 
 
 def _tokenizer(multilingual: bool) -> Tokenizer:
-    marks = list(_marks())
+    special = list(marks())
     words = sorted(pre_tokenizers.ByteLevel.alphabet())
-    words += [f"Ġw{number}" for number in range(SIZE - len(words) - len(marks))]  # Ġ is a space
+    words += [f"Ġw{number}" for number in range(SIZE - len(words) - len(special))]  # Ġ is a space
     if multilingual:
         words[-1] = ""  # this is how CTranslate2 tells the models that know languages
     tokenizer = Tokenizer(BPE({word: index for index, word in enumerate(words)}, []))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     # The library takes every number from <|endoftext|> on for a mark and not for text.
-    tokenizer.add_special_tokens([AddedToken(mark, special=True) for mark in marks])
+    tokenizer.add_special_tokens([AddedToken(mark, special=True) for mark in special])
     return tokenizer
 
 
-def _marks() -> Iterator[str]:
+def marks() -> Iterator[str]:
+    """Whisper's special tokens, in the order of their numbers."""
     yield "<|endoftext|>"
     yield "<|startoftranscript|>"
     yield from (f"<|{code}|>" for code in _LANGUAGE_CODES)

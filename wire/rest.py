@@ -47,6 +47,32 @@ class MessagePublic(BaseModel):
     created_at: datetime
 
 
+VOICE_NAME = r"^\w([\w -]{0,46}\w)?$"
+"""Letters and digits of any script, spaces and hyphens inside: also the name of a folder."""
+
+Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]
+
+
+class VoiceCreate(BaseModel):
+    """A person's voice, to be spoken with. Only with that person's consent."""
+
+    model_config = ConfigDict(extra="forbid")
+    name: str = Field(pattern=VOICE_NAME)
+    language: Language | None = None
+    """What the person speaks in the recording, ISO 639-1; the voice can speak others as well."""
+    recording: str
+    """3 to 30 s of that person alone, as WAV, WebM, Ogg, MP3, FLAC or M4A in base64."""
+
+
+class VoicePublic(BaseModel):
+    name: str
+    engine: str
+    """Which engine speaks with it."""
+    language: str | None
+    """ISO 639-1; null: every language of the engine."""
+    kind: Literal["built-in", "cloned"]
+
+
 class EngineHealth(BaseModel):
     engine: str
     state: Literal["ready", "degraded", "starting", "unavailable"]

@@ -1,113 +1,99 @@
-"""The better ears: faster-whisper, from a local CTranslate2 folder or by name from the hub.
+"""The better ears: Whisper, for many learners at once.
 
-faster-whisper costs 150 MB once imported, so it is imported only when a model is loaded.
+transcribe ─┐                      ┌► speech found, cut into windows ┐
+transcribe ─┼► Together (≤ 8) ── in a thread ─► Decoder, ≤ 8 windows ┴► each its own transcript
+transcribe ─┘
 """
 
 import asyncio
 import logging
-import threading
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Self
 
-import numpy as np
-import numpy.typing as npt
-
-from engines.base import Audio, Pcm, Transcript
+from engines.asr.decoding import Asked, Decoder, Heard
+from engines.asr.together import Together, Wanted
+from engines.asr.whisper_model import (
+    SMALLER_MODEL,
+    Opened,
+    WhisperOptions,
+    demand_files,
+    find_folder,
+    first_line,
+    is_out_of_memory,
+    open_model,
+    reopened,
+)
+from engines.asr.windows import windows
+from engines.base import Audio, EngineState, Pcm, Transcript
 from engines.errors import EngineError, EngineUnavailable
 
-if TYPE_CHECKING:
-    from faster_whisper import WhisperModel
-
 _log = logging.getLogger(__name__)
-
-NEEDED_FILES = ("model.bin", "config.json", "tokenizer.json")
-"""Without tokenizer.json faster-whisper would fetch one from the network in mid-turn."""
-
-VOCABULARY_FILES = ("vocabulary.json", "vocabulary.txt")
-"""One of them, depending on the age of the converter."""
 
 LEAST_SPEECH_S = 0.1
 """Shorter than any word."""
 
-TEMPERATURES = (0.0, 0.4)
-"""One second try with some chance in it, where the first got stuck in a loop. The library's six
-would keep a learner waiting for text that is hardly ever better."""
+MOST_AT_ONCE = 8
+"""Utterances of a batch, and windows of one run: more gain little, and each must wait for all."""
 
-FULL_SCALE = 32768.0
-"""int16 to the -1..1 that the model wants."""
+Utterance = tuple[Pcm, str | None]
+"""Samples at 16 kHz, and the language when it is known."""
 
 
 class WhisperAsr:
     """Recognise speech in about a hundred languages."""
 
-    def __init__(self, model: "WhisperModel", name: str) -> None:
-        self._model = model
+    def __init__(self, opened: Opened, folder: Path, name: str, options: WhisperOptions) -> None:
+        self._opened = opened
+        self._folder = folder
         self._name = name
-        # The model works on one utterance at a time; waiting here costs no thread.
-        self._turn = asyncio.Semaphore(1)
+        self._options = options
+        self._decoder = self._new_decoder()
+        self._together = Together[Utterance, Transcript](self._hear, MOST_AT_ONCE)
 
     @classmethod
-    def load(
-        cls,
-        model: str,
-        device: str = "auto",
-        compute_type: str = "auto",
-        cpu_threads: int = 0,
-    ) -> Self:
+    def load(cls, model: str, options: WhisperOptions | None = None) -> Self:
         """Load a local folder or a model of the hub, downloading it when it is not there yet.
 
-        Takes seconds to minutes: call it in a thread. `cpu_threads` 0 leaves it to the library.
-        Raises `EngineUnavailable` with what is missing and what to do.
+        Takes seconds to minutes: call it in a thread. Raises `EngineUnavailable` with what is
+        missing and what to do.
         """
+        chosen = options or WhisperOptions()
         folder = find_folder(model)
-        _demand_files(folder)
+        demand_files(folder)
         try:
-            return cls(_open(folder, device, compute_type, cpu_threads), model)
+            return cls(open_model(folder, chosen), folder, model, chosen)
         except Exception as error:
             # CTranslate2 raises RuntimeError and ValueError, tokenizers a bare Exception.
             raise EngineUnavailable(
-                f"The speech model `{model}` could not be loaded ({_first_line(error)}); check that"
+                f"The speech model `{model}` could not be loaded ({first_line(error)}); check that"
                 " WHISPER_MODEL is a Whisper model in CTranslate2 format that fits this machine."
             ) from error
 
+    @property
+    def state(self) -> EngineState:
+        if not self._opened.model.model.model_is_loaded:
+            gone = "The memory no longer suffices for the speech model."
+            return EngineState("whisper", "unavailable", gone, SMALLER_MODEL)
+        if self._opened.lack:
+            return EngineState("whisper", "degraded", self._opened.lack, SMALLER_MODEL)
+        how = f"on the {'GPU' if self._opened.device == 'cuda' else 'CPU'}"
+        reason = f"Listening with `{self._name}` {how}, in {self._opened.precision}."
+        return EngineState("whisper", "ready", reason)
+
     async def transcribe(self, speech: Audio, language: str | None) -> Transcript:
-        """Turn 16 kHz speech into text; silence is the empty text."""
+        """Turn 16 kHz speech into text; silence is the empty text. What is asked at the same time
+        is heard at once."""
+        known = self._known(language)
         if speech.seconds < LEAST_SPEECH_S:
             return Transcript("")
-        stop = threading.Event()
-        async with self._turn:
-            try:
-                return await asyncio.to_thread(self._transcribe, speech.samples, language, stop)
-            finally:
-                # The thread outlives a cancelled turn by the segment that it is in.
-                stop.set()
-
-    def _transcribe(self, samples: Pcm, language: str | None, stop: threading.Event) -> Transcript:
-        try:
-            spoken = _only_speech(samples)
-            if not len(spoken):
-                return Transcript("")
-            segments, info = self._model.transcribe(
-                spoken,
-                language=self._known(language),
-                temperature=TEMPERATURES,
-                condition_on_previous_text=False,  # or one slip repeats itself to the end
-            )
-            pieces = []
-            for segment in segments:
-                if stop.is_set():
-                    return Transcript("")
-                pieces.append(segment.text.strip())
-        except (RuntimeError, ValueError) as error:
-            raise EngineError(
-                f"The speech model `{self._name}` failed ({_first_line(error)})."
-            ) from error
-        return Transcript(" ".join(filter(None, pieces)), info.language)
+        return await self._together.ask((speech.samples, known))
 
     def _known(self, language: str | None) -> str | None:
         """The hint when the model can use it, else None: the model then finds out itself."""
         code = (language or "").lower().replace("_", "-").split("-")[0]
-        known = self._model.supported_languages
+        known = self._opened.model.supported_languages
         if code and len(known) == 1 and code not in known:
             raise EngineUnavailable(
                 f"The speech model `{self._name}` only knows English, not `{language}`; set"
@@ -115,101 +101,74 @@ class WhisperAsr:
             )
         return code if code in known else None
 
-
-def find_folder(model: str) -> Path:
-    """The local folder of `model`, after a download where it is a name of the hub."""
-    folder = Path(model).expanduser()
-    if folder.is_dir():
-        return folder
-    if model.startswith((".", "~", "/", "\\")) or folder.is_absolute() or folder.exists():
-        raise EngineUnavailable(
-            f"The speech model folder `{model}` does not exist or is no folder; set WHISPER_MODEL"
-            " to a folder in CTranslate2 format or to a model name such as `small`."
-        )
-    return _fetch(model)
-
-
-def _fetch(model: str) -> Path:
-    from faster_whisper import available_models, download_model
-
-    if "/" not in model and model not in available_models():
-        raise EngineUnavailable(
-            f"There is no speech model named `{model}`; set WHISPER_MODEL to one of"
-            f" {', '.join(available_models())}, to `owner/name` on the hub, or to a folder."
-        )
-    try:
-        return Path(download_model(model, local_files_only=True))
-    except Exception:  # not in the cache yet, which the hub says in several ways
-        _log.info("downloading the speech model `%s`, once", model)
-    try:
-        folder = Path(_download(model))
-    except Exception as error:  # offline, unknown, no disk: the hub's, httpx's and the system's
-        raise EngineUnavailable(
-            f"The speech model `{model}` could not be downloaded ({_first_line(error)}); go online"
-            " once, or set WHISPER_MODEL to the folder of a copy."
-        ) from error
-    _log.info("the speech model `%s` is at %s", model, folder)
-    return folder
-
-
-def _download(model: str) -> str:
-    """As `faster_whisper.download_model`, but showing the hub's progress bars."""
-    from faster_whisper import utils  # its list of names is not exported
-    from huggingface_hub import snapshot_download
-
-    repository: str = utils._MODELS.get(model, model)
-    patterns = [*NEEDED_FILES, *VOCABULARY_FILES, "preprocessor_config.json"]
-    return snapshot_download(repository, allow_patterns=patterns)
-
-
-def _demand_files(folder: Path) -> None:
-    missing = [name for name in NEEDED_FILES if not (folder / name).is_file()]
-    if not any((folder / name).is_file() for name in VOCABULARY_FILES):
-        missing.append(" or ".join(VOCABULARY_FILES))
-    if missing:
-        raise EngineUnavailable(
-            f"The speech model folder `{folder}` lacks {', '.join(missing)}; copy the whole model"
-            " there or convert it with `ct2-transformers-converter --copy_files tokenizer.json"
-            " preprocessor_config.json`."
+    def _new_decoder(self) -> Decoder:
+        return Decoder(
+            self._opened.model, self._options.vocabulary, word_times=self._options.word_times
         )
 
+    async def _hear(
+        self, utterances: Sequence[Utterance], wanted: Wanted
+    ) -> Sequence[Transcript | Exception]:
+        return await asyncio.to_thread(self._transcripts, utterances, wanted)
 
-def _open(folder: Path, device: str, compute_type: str, cpu_threads: int) -> "WhisperModel":
-    """Open and try once. A GPU whose libraries are missing shows only at the first try."""
-    from faster_whisper import WhisperModel
+    # ── in a thread, one batch at a time ──────────────────────────────────────────────────────
 
-    def attempt(device: str) -> WhisperModel:
-        model = WhisperModel(
-            str(folder), device=device, compute_type=compute_type, cpu_threads=cpu_threads
-        )
-        ears = model.feature_extractor
-        sound = np.zeros(ears.n_samples, np.float32)
-        model.encode(ears(sound)[..., : ears.nb_max_frames])
-        return model
+    def _transcripts(
+        self, utterances: Sequence[Utterance], wanted: Wanted
+    ) -> list[Transcript | Exception]:
+        """What fails together is tried one by one, so that each has only its own failure."""
+        try:
+            return list(self._heard(utterances, wanted))
+        except (RuntimeError, ValueError, MemoryError) as error:
+            if len(utterances) > 1:
+                _log.warning("hearing one by one: %s", first_line(error))
+                alone = (self._transcripts([utterance], wanted) for utterance in utterances)
+                return list(chain.from_iterable(alone))
+            if is_out_of_memory(error) and self._shrink():
+                return self._transcripts(utterances, wanted)
+            return [self._failure(error)]
 
-    try:
-        return attempt(device)
-    except RuntimeError as error:
-        if device != "auto":
-            raise
-        _log.warning("no GPU for the speech model (%s), so it runs on the CPU", _first_line(error))
-        return attempt("cpu")
+    def _heard(self, utterances: Sequence[Utterance], wanted: Wanted) -> Iterator[Transcript]:
+        asked = [
+            [Asked(window, language) for window in windows(samples)]
+            for samples, language in utterances
+        ]
+        heard = self._runs(list(chain.from_iterable(asked)), wanted)
+        for parts in asked:
+            yield transcript([next(heard) for _ in parts])
+
+    def _runs(self, asked: Sequence[Asked], wanted: Wanted) -> Iterator[Heard]:
+        """Nothing more is worked out once nobody wants it: a thread cannot be cancelled."""
+        for begin in range(0, len(asked), MOST_AT_ONCE):
+            run = asked[begin : begin + MOST_AT_ONCE]
+            yield from self._decoder.hear(run) if wanted() else (Heard("", "") for _ in run)
+
+    def _shrink(self) -> bool:
+        """Go on in less memory; False: it is not possible."""
+        try:
+            smaller = reopened(self._folder, self._options, self._opened)
+        except (RuntimeError, ValueError, MemoryError) as error:
+            _log.error("the speech model could not be opened again: %s", first_line(error))
+            return False
+        if smaller is None:
+            return False
+        _log.warning("%s", smaller.lack)
+        self._opened = smaller
+        self._decoder = self._new_decoder()
+        return True
+
+    def _failure(self, error: Exception) -> EngineError:
+        remedy = f" {SMALLER_MODEL}" if is_out_of_memory(error) else ""
+        return EngineError(f"The speech model `{self._name}` failed ({first_line(error)}).{remedy}")
 
 
-def _only_speech(samples: Pcm) -> npt.NDArray[np.float32]:
-    """What is left once silence is out, from which the model makes up polite phrases."""
-    from faster_whisper.vad import (
-        collect_chunks,
-        get_speech_timestamps,
+def transcript(parts: Iterable[Heard]) -> Transcript:
+    """The windows of one recording, put together; without words there is no language either."""
+    spoken = [part for part in parts if part.text]
+    if not spoken:
+        return Transcript("")
+    return Transcript(
+        " ".join(part.text for part in spoken),
+        spoken[0].language,
+        tuple(chain.from_iterable(part.words for part in spoken)),
     )
-
-    sound = samples.astype(np.float32) / FULL_SCALE
-    stretches: list[dict[str, Any]] = get_speech_timestamps(sound)
-    if not stretches:
-        return np.zeros(0, np.float32)
-    pieces, _ = collect_chunks(sound, stretches)
-    return np.concatenate(pieces)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:200].rstrip(".")

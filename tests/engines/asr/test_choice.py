@@ -3,9 +3,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engines.asr.choice import NoAsr, WhisperOptions, choose_asr
+from engines.asr.choice import NoAsr, choose_asr
 from engines.asr.sphinx import SphinxAsr
 from engines.asr.whisper import WhisperAsr
+from engines.asr.whisper_model import WhisperOptions
 from engines.base import HEARING_RATE_HZ, Audio
 from engines.errors import EngineUnavailable
 from tests.tiny_whisper import make_tiny_whisper

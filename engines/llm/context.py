@@ -1,0 +1,147 @@
+"""What of a conversation fits into a model: whole messages, the newest first. Pure."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from engines.base import Message
+from engines.errors import EngineError
+from engines.language import language_of
+
+Counter = Callable[[str], int]
+"""How many tokens a text has: a tokenizer's own count, or an `Estimate`."""
+
+MESSAGE_TOKENS = 8
+"""What a model's template puts around each message: role and end marks."""
+
+DEFAULT_CONTEXT_TOKENS = 8192
+"""A lesson's last twenty exchanges fit; a model's full window costs gigabytes of GPU memory."""
+
+ANSWER_SHARE = 0.5
+"""At most this part of the context is kept free for the answer."""
+
+QUESTION_TOO_LONG_ENGLISH = (
+    "That is too long for me to take in at once. Please ask about a shorter part of it."
+)
+QUESTION_TOO_LONG_CHINESE = "这个问题太长了，我一次读不完。请缩短一些，或者分几次问我。"
+
+
+class QuestionTooLong(EngineError):
+    """The newest question alone does not fit; the sentence is meant for the learner."""
+
+    code = "question_too_long"
+
+
+def answer_tokens(context: int, wanted: int) -> int:
+    """How long an answer may become in a context of so many tokens; the rest is for the prompt."""
+    return min(wanted, int(context * ANSWER_SHARE))
+
+
+def cut(messages: Sequence[Message], room: int, count: Counter) -> list[Message]:
+    """The messages that fit into `room` tokens: every system message, the newest question, and of
+    what lies between as many whole messages as possible, the oldest left out first.
+
+    Raises `QuestionTooLong`, or `EngineError` when the tutor's prompt alone is too long.
+    """
+    kept = [message for message in messages if message.role == "system"]
+    talk = [message for message in messages if message.role != "system"]
+    room -= size(kept, count)
+    if room <= 0 and kept:
+        raise EngineError(
+            "The tutor's prompt is longer than the language model's context. Shorten the prompt, "
+            "or raise LLM_CONTEXT_TOKENS."
+        )
+    newest = next((i for i in reversed(range(len(talk))) if talk[i].role == "user"), 0)
+    room -= size(talk[newest:], count)
+    if room < 0:
+        raise _too_long(talk[newest].content if talk else "")
+    first = _first_that_fits(talk[:newest], room, count)
+    return kept + talk[first:]
+
+
+def size(messages: Sequence[Message], count: Counter) -> int:
+    """Tokens of these messages in a model's prompt."""
+    return sum(count(message.content) + MESSAGE_TOKENS for message in messages)
+
+
+def _first_that_fits(earlier: Sequence[Message], room: int, count: Counter) -> int:
+    """Where the end of the history that fits begins; when anything is left out, at a question,
+    as many templates demand."""
+    first = len(earlier)
+    while first and (tokens := size([earlier[first - 1]], count)) <= room:
+        room -= tokens
+        first -= 1
+    while 0 < first < len(earlier) and earlier[first].role == "assistant":
+        first += 1
+    return first
+
+
+def _too_long(question: str) -> QuestionTooLong:
+    if language_of(question) == "zh":
+        return QuestionTooLong(QUESTION_TOO_LONG_CHINESE)
+    return QuestionTooLong(QUESTION_TOO_LONG_ENGLISH)
+
+
+LATIN_TOKENS = 1 / 3
+"""Of an ASCII letter or space. English has some 4 characters a token, German and code fewer."""
+
+WIDE_TOKENS = 2.0
+"""Of any other character. Models made for Chinese need 0.7, those that know none 3 (its bytes)."""
+
+LEARNING_TOKENS = 200
+"""Shorter prompts are mostly template, and teach nothing."""
+
+SHARE_TO_LEARN = 0.8
+"""A prompt teaches about the kind of characters that has this part of its tokens."""
+
+LEAST_FACTOR, MOST_FACTOR = 0.3, 4.0
+"""A count below the least comes from a server that left out what it had cached."""
+
+MARGIN = 1.1
+"""What is learnt is raised by this, since the next text is another one."""
+
+DOWN_RATE = 0.2
+"""A factor falls slowly, and rises at once: too low a count loses the beginning of the prompt."""
+
+_LATIN = re.compile(r"[A-Za-z ]")
+_SINGLE = re.compile(r"[\x00-\x1f!-@\[-`{-\x7f]")  # digits, marks and line ends: a token each
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A `Counter` for models whose tokenizer is elsewhere: careful at first, then calibrated by
+    what the server counts."""
+
+    latin: float = 1.0
+    """Factor on the tokens of ASCII text."""
+    wide: float = 1.0
+    """Factor on the tokens of all other characters."""
+
+    def __call__(self, text: str) -> int:
+        latin, wide = _parts(text)
+        return int(latin * self.latin + wide * self.wide) + 1
+
+    def learned(self, messages: Sequence[Message], counted: int) -> "Estimate":
+        """The estimate after a server has counted `counted` tokens in these messages."""
+        latin, wide = _parts("".join(message.content for message in messages))
+        counted -= MESSAGE_TOKENS * len(messages)
+        if counted < LEARNING_TOKENS:
+            return self
+        if wide * self.wide >= SHARE_TO_LEARN * (latin * self.latin + wide * self.wide):
+            return replace(self, wide=_moved(self.wide, (counted - latin * self.latin) / wide))
+        if wide * self.wide <= (1 - SHARE_TO_LEARN) * (latin * self.latin + wide * self.wide):
+            return replace(self, latin=_moved(self.latin, (counted - wide * self.wide) / latin))
+        return self
+
+
+def _parts(text: str) -> tuple[float, float]:
+    """Tokens, before any calibration, of the ASCII characters and of all others."""
+    letters, singles = len(_LATIN.findall(text)), len(_SINGLE.findall(text))
+    return letters * LATIN_TOKENS + singles, (len(text) - letters - singles) * WIDE_TOKENS
+
+
+def _moved(factor: float, seen: float) -> float:
+    if seen < LEAST_FACTOR:
+        return factor
+    aim = min(seen * MARGIN, MOST_FACTOR)
+    return aim if aim > factor else factor + DOWN_RATE * (aim - factor)

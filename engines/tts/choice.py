@@ -1,0 +1,168 @@
+"""Which voice a tutor gets: Coqui's when its model is there, else espeak-ng's.
+
+start ──► espeak speaks ──model loaded──► Coqui speaks ──it fails──► espeak, for `REST_S`
+               └──────it does not load, or cannot keep up──► espeak, and the state says why
+"""
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import replace
+
+from engines.base import Audio, EngineState, KnownVoice, Voice
+from engines.errors import EngineError, EngineUnavailable, UnknownVoice
+from engines.tts.coqui import CoquiTts
+from engines.tts.espeak import EspeakTts
+from engines.tts.espeak_library import open_espeak
+from engines.tts.loudness import LevelledTts
+from engines.tts.stand_in import espeak_stand_in
+
+logger = logging.getLogger(__name__)
+
+REST_S = 15.0
+"""After a failure Coqui is asked again so much later: memory may be free by then."""
+
+SLOWEST_PACE = 0.9
+"""Seconds of work for a second of speech. Above 1 an answer would stop between its words."""
+
+ESPEAK = "espeak-ng"
+
+
+class PlainEspeak:
+    """espeak-ng alone."""
+
+    def __init__(self) -> None:
+        self._voice = LevelledTts(EspeakTts())
+
+    def speak(self, sentence: str, voice: Voice) -> AsyncGenerator[Audio, None]:
+        return self._voice.speak(sentence, _own_if_cloned(voice))
+
+    async def state(self) -> EngineState:
+        return EngineState(ESPEAK, "ready", "The embedded voice speaks.")
+
+    async def voices(self) -> list[KnownVoice]:
+        return espeak_voices()
+
+
+class BestTts:
+    """Coqui's voice, and espeak-ng's while there is no other; moves up and down by itself."""
+
+    def __init__(self, load: Callable[[], CoquiTts], *, fallback: bool = True) -> None:
+        """`load` may take minutes: it is called in a thread, and meanwhile espeak speaks. Without
+        the `fallback` nothing is said until Coqui can."""
+        self._espeak = LevelledTts(EspeakTts()) if fallback else None
+        self._coqui: CoquiTts | None = None
+        self._voice: LevelledTts | None = None
+        self._problem: str | None = None
+        self._rests_until_s = float("-inf")
+        self._load = load
+        self._loading = threading.Thread(target=self._loaded, name="load-voice", daemon=True)
+        self._loading.start()
+
+    async def speak(self, sentence: str, voice: Voice) -> AsyncGenerator[Audio, None]:
+        """Stream the voice of one sentence. It changes from Coqui to espeak only where nothing of
+        the sentence has been spoken. Raises `EngineError`."""
+        if (coqui := self._ready_for(sentence, voice)) is not None:
+            begun = False
+            try:
+                async with aclosing(coqui.speak(sentence, voice)) as pieces:
+                    async for piece in pieces:
+                        begun = True
+                        yield piece
+                self._problem = None
+                return
+            except UnknownVoice:
+                raise
+            except EngineError as error:
+                self._rest(error)
+                if begun or self._espeak is None:
+                    raise
+        async with aclosing(self._substitute().speak(sentence, _as_espeak(voice))) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def state(self) -> EngineState:
+        if self._coqui is not None and self._problem is None:
+            return EngineState("coqui", "ready", f"Speaks with {self._coqui.kind}.")
+        instead = f" {ESPEAK} speaks instead." if self._espeak else " No voice speaks."
+        engine = ESPEAK if self._espeak else "coqui"
+        if self._loading.is_alive() and self._problem is None:
+            reason = f"Coqui's voice is loading.{instead}"
+            return EngineState(engine, "degraded" if self._espeak else "starting", reason)
+        state = EngineState(engine, "degraded", f"Coqui's voice cannot be used.{instead}")
+        state = replace(state, remedy=self._problem or "")
+        return state if self._espeak else replace(state, state="unavailable")
+
+    async def voices(self) -> list[KnownVoice]:
+        """Those of the engine that speaks now."""
+        if self._coqui is not None and not self._resting():
+            return self._coqui.voices
+        return espeak_voices() if self._espeak else []
+
+    async def loaded(self) -> None:
+        """Wait until it is known which engine speaks."""
+        await asyncio.to_thread(self._loading.join)
+
+    def _loaded(self) -> None:
+        try:
+            coqui = self._load()
+        except EngineError as error:
+            logger.warning("%s", error.sentence)
+            self._problem = error.sentence
+        except Exception:  # whatever it is, the embedded voice speaks on
+            logger.exception("Coqui's voice could not be loaded")
+            self._problem = "Coqui's voice could not be loaded; the log of `tts` says why."
+        else:
+            self._take(coqui)
+
+    def _take(self, coqui: CoquiTts) -> None:
+        if self._espeak is not None and coqui.pace > SLOWEST_PACE:
+            self._problem = (
+                f"{coqui.kind} needs {coqui.pace:.1f} s for a second of speech on this machine. "
+                "Name a VITS in TTS_MODEL, use a GPU, or set `engine: coqui` to hear it anyway."
+            )
+            logger.warning("%s", self._problem)
+            return
+        self._voice, self._coqui = LevelledTts(coqui), coqui
+        logger.info("Coqui's voice is loaded: %s", coqui.kind)
+
+    def _ready_for(self, sentence: str, voice: Voice) -> LevelledTts | None:
+        """Coqui, when it should speak this sentence."""
+        if self._coqui is None or self._resting():
+            return None
+        if self._espeak is not None and not self._coqui.speaks(sentence, voice):
+            return None
+        return self._voice
+
+    def _substitute(self) -> LevelledTts:
+        if self._espeak is None:
+            raise EngineUnavailable(
+                self._problem or "The voice is still loading. Its state is in /health."
+            )
+        return self._espeak
+
+    def _resting(self) -> bool:
+        return time.monotonic() < self._rests_until_s
+
+    def _rest(self, error: EngineError) -> None:
+        logger.warning("Coqui's voice failed: %s", error.sentence)
+        self._problem = error.sentence
+        self._rests_until_s = time.monotonic() + REST_S
+
+
+def espeak_voices() -> list[KnownVoice]:
+    return [KnownVoice(name, ESPEAK) for name in sorted(open_espeak().variants, key=str.lower)]
+
+
+def _own_if_cloned(voice: Voice) -> Voice:
+    """espeak cannot clone; it speaks with its usual voice then."""
+    return replace(voice, name="", reference=b"") if voice.reference else voice
+
+
+def _as_espeak(voice: Voice) -> Voice:
+    """For a sentence that Coqui should have spoken: its voices have other names."""
+    name = "" if voice.reference else espeak_stand_in(voice.name, open_espeak().variants)
+    return replace(voice, name=name, reference=b"")

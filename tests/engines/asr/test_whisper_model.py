@@ -1,0 +1,159 @@
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import ctranslate2
+import faster_whisper
+import numpy as np
+import pytest
+
+from engines.asr.whisper import WhisperAsr
+from engines.asr.whisper_model import WhisperOptions, open_model, reopened
+from engines.errors import EngineUnavailable
+from tests.tiny_whisper import make_tiny_whisper
+
+CPU = WhisperOptions(device="cpu")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_tiny_whisper(tmp_path_factory.mktemp("whisper"))
+
+
+@pytest.fixture
+def copy(folder: Path, tmp_path: Path) -> Path:
+    """The model once more, to be damaged."""
+    for file in folder.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    return tmp_path
+
+
+@pytest.mark.parametrize("file", ["model.bin", "config.json", "tokenizer.json", "vocabulary.json"])
+def test_a_missing_file_is_named(copy: Path, file: str) -> None:
+    (copy / file).unlink()
+    with pytest.raises(EngineUnavailable, match=f"lacks {file}") as refusal:
+        WhisperAsr.load(str(copy))
+    assert str(copy) in refusal.value.sentence
+
+
+@pytest.mark.parametrize("file", ["model.bin", "tokenizer.json", "vocabulary.json"])
+@pytest.mark.parametrize("content", [b"", b"version https://git-lfs.github.com/spec/v1\n"])
+def test_a_damaged_file_is_an_engine_error(copy: Path, file: str, content: bytes) -> None:
+    (copy / file).write_bytes(content)
+    with pytest.raises(EngineUnavailable, match="could not be loaded.*WHISPER_MODEL"):
+        WhisperAsr.load(str(copy), CPU)
+
+
+@pytest.mark.parametrize("model", ["./no/such/folder", "/no/such/folder", "~/no/such/folder"])
+def test_a_folder_that_is_not_there_is_named(model: str) -> None:
+    with pytest.raises(EngineUnavailable, match=f"folder `{model}` does not exist"):
+        WhisperAsr.load(model)
+
+
+def test_a_file_is_no_folder(copy: Path) -> None:
+    with pytest.raises(EngineUnavailable, match="is no folder"):
+        WhisperAsr.load(str(copy / "model.bin"))
+
+
+def test_a_name_that_does_not_exist_is_answered_with_those_that_do() -> None:
+    with pytest.raises(EngineUnavailable, match="no speech model named `smal`.* small,"):
+        WhisperAsr.load("smal")
+
+
+def test_a_precision_that_the_machine_lacks_is_an_engine_error(folder: Path) -> None:
+    with pytest.raises(EngineUnavailable, match="could not be loaded"):
+        WhisperAsr.load(str(folder), WhisperOptions("cpu", "float17"))
+
+
+def test_a_name_that_cannot_be_downloaded_says_so(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(EngineUnavailable, match="`tiny` could not be downloaded .*go online"):
+        WhisperAsr.load("tiny")
+
+
+def test_a_name_is_downloaded_with_every_file_that_is_needed(
+    monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
+    asked: list[tuple[str, bool, list[str]]] = []
+
+    def snapshot(
+        repository: str, *, local_files_only: bool = False, allow_patterns: list[str], **_: object
+    ) -> str:
+        asked.append((repository, local_files_only, allow_patterns))
+        if local_files_only:
+            raise FileNotFoundError("not in the cache")
+        return str(folder)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot)
+    WhisperAsr.load("tiny", CPU)
+    assert [(repository, local) for repository, local, _ in asked] == [
+        ("Systran/faster-whisper-tiny", True),
+        ("Systran/faster-whisper-tiny", False),
+    ]
+    assert {"model.bin", "config.json", "tokenizer.json"} <= set(asked[1][2])
+
+
+def test_importing_it_does_not_import_the_library() -> None:
+    # It would cost 150 MB on a machine that never loads a model.
+    check = "import sys, engines.asr.choice; sys.exit('faster_whisper' in sys.modules)"
+    root = Path(__file__).parents[3]
+    assert subprocess.run([sys.executable, "-c", check], cwd=root).returncode == 0
+
+
+# ── memory ────────────────────────────────────────────────────────────────────────────────────
+
+
+class Cramped(faster_whisper.WhisperModel):  # type: ignore[misc]  # the library has no types
+    """A model for which the memory suffices in eight bits only."""
+
+    def encode(self, features: np.ndarray[Any, Any]) -> ctranslate2.StorageView:
+        if "int8" not in self.model.compute_type:
+            raise RuntimeError("CUDA failed with error out of memory")
+        return super().encode(features)
+
+
+@pytest.fixture
+def cramped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(faster_whisper, "WhisperModel", Cramped)
+
+
+def test_the_usual_precision_is_said(folder: Path) -> None:
+    opened = open_model(folder, CPU)
+    assert (opened.device, opened.precision, opened.lack) == ("cpu", "int8_float32", "")
+
+
+@pytest.mark.usefixtures("cramped")
+def test_a_model_that_is_too_large_is_opened_smaller_and_the_state_says_so(folder: Path) -> None:
+    state = WhisperAsr.load(str(folder), WhisperOptions("cpu", "float32")).state
+    assert (state.engine, state.state) == ("whisper", "degraded")
+    assert "only suffices for the model in int8_float32" in state.reason
+    assert "smaller model" in state.remedy
+
+
+def test_the_smallest_cannot_be_opened_smaller(folder: Path) -> None:
+    options = WhisperOptions("cpu", "int8")
+    assert reopened(folder, options, open_model(folder, options)) is None
+
+
+def test_what_a_larger_one_held_is_freed_first(folder: Path) -> None:
+    options = WhisperOptions("cpu", "float32")
+    large = open_model(folder, options)
+    small = reopened(folder, options, large)
+    assert small is not None
+    assert small.precision == "int8_float32"
+    assert not large.model.model.model_is_loaded
+
+
+def test_a_gpu_that_does_not_work_is_named_and_the_cpu_listens(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ctranslate2, "get_cuda_device_count", lambda: 1)
+    state = WhisperAsr.load(str(folder)).state
+    if ctranslate2.get_supported_compute_types("cpu") and state.state == "ready":
+        pytest.skip("there is a GPU")
+    assert "The GPU cannot be used" in state.reason
+    assert "the CPU listens" in state.reason

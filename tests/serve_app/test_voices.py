@@ -1,0 +1,197 @@
+import base64
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import numpy as np
+import pytest
+from fastapi import Depends, FastAPI, HTTPException, Request
+
+from engines.base import HEARING_RATE_HZ, Audio, KnownVoice, Voice
+from engines.errors import EngineUnavailable
+from serve_app.recording import compressed_bytes, wav_bytes
+from serve_app.voices import ClonedTts, ClonedVoice, VoiceError, Voices, VoiceStore, voices
+
+
+def speech(length_s: float = 5.0, level: int = 3_000, rate_hz: int = HEARING_RATE_HZ) -> Audio:
+    at = np.arange(round(length_s * rate_hz)) / rate_hz
+    return Audio((level * np.sin(2 * np.pi * 200 * at)).astype(np.int16), rate_hz)
+
+
+def wish(name: str = "Anna", data: bytes | None = None, **more: Any) -> dict[str, Any]:
+    recording = wav_bytes(speech()) if data is None else data
+    return {"name": name, "recording": base64.b64encode(recording).decode(), **more}
+
+
+async def built_in() -> list[KnownVoice]:
+    return [KnownVoice("f3", "espeak-ng"), KnownVoice("Thorsten", "coqui", "de")]
+
+
+async def demand_key(request: Request) -> None:
+    if request.headers.get("authorization") != "Bearer key":
+        raise HTTPException(401)
+
+
+@asynccontextmanager
+async def client(home: Path, built_in: Any = built_in) -> AsyncIterator[httpx.AsyncClient]:
+    api = FastAPI()
+    api.include_router(voices, prefix="/v1", dependencies=[Depends(demand_key)])
+    api.state.voices = Voices(VoiceStore(home / "voices"), built_in)
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(api),
+        base_url="http://localhost/v1",
+        headers={"Authorization": "Bearer key"},
+    ) as http:
+        yield http
+
+
+async def test_a_voice_is_added_listed_and_deleted(tmp_path: Path) -> None:
+    async with client(tmp_path) as http:
+        added = await http.post("/voices", json=wish(language="en"))
+        anna = {"name": "Anna", "engine": "coqui", "language": "en", "kind": "cloned"}
+        assert (added.status_code, added.json()) == (201, anna)
+        listed = (await http.get("/voices")).json()
+        assert listed[-1] == anna
+        assert listed[0]["kind"] == "built-in"
+        assert listed[1] == {
+            "name": "Thorsten",
+            "engine": "coqui",
+            "language": "de",
+            "kind": "built-in",
+        }
+        assert (await http.delete("/voices/Anna")).status_code == 204
+        assert len((await http.get("/voices")).json()) == 2
+        assert (await http.delete("/voices/Anna")).status_code == 404
+    assert list((tmp_path / "voices").iterdir()) == []
+
+
+async def test_all_routes_want_the_key(tmp_path: Path) -> None:
+    async with client(tmp_path) as http:
+        http.headers.pop("Authorization")
+        for method, path in (("GET", ""), ("POST", ""), ("DELETE", "/x")):
+            assert (await http.request(method, f"/voices{path}")).status_code == 401
+
+
+@pytest.mark.parametrize("name", ["梅老师", "Anna 2", "a", "O_k-ay"])
+async def test_names_of_any_script(tmp_path: Path, name: str) -> None:
+    async with client(tmp_path) as http:
+        assert (await http.post("/voices", json=wish(name))).status_code == 201
+        assert (await http.get("/voices")).json()[-1]["name"] == name
+        assert (await http.delete(f"/voices/{name}")).status_code == 204
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "../x", "a/b", "a\\b", ".hidden", " a", "a ", "a\n", "a\0", "x" * 49]
+)
+async def test_names_that_would_leave_the_folder_are_refused(tmp_path: Path, name: str) -> None:
+    async with client(tmp_path) as http:
+        assert (await http.post("/voices", json=wish(name))).status_code == 422
+        if name:
+            gone = await http.delete(f"/voices/{quote(name, safe='')}")
+            assert gone.status_code in (404, 405)
+    assert not (tmp_path / "voices").exists()
+
+
+@pytest.mark.parametrize("taken", ["Anna", "ANNA", "f3"])
+async def test_a_name_is_given_once(tmp_path: Path, taken: str) -> None:
+    async with client(tmp_path) as http:
+        await http.post("/voices", json=wish("Anna"))
+        refused = await http.post("/voices", json=wish(taken))
+        assert refused.status_code == 409
+        assert taken in refused.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("data", "status", "told"),
+    [
+        (wav_bytes(speech(31)), 413, "longer than 30 s"),
+        (wav_bytes(speech(2)), 422, "shorter than 3 s"),
+        (wav_bytes(speech(level=0)), 422, "silent"),
+        (wav_bytes(speech(level=20)), 422, "faint"),
+        (b"not a recording", 422, "unknown kind"),
+        (b"", 422, "empty"),
+        (b"RIFF" + bytes(7_000_000), 413, "larger"),
+    ],
+)
+async def test_what_no_voice_can_be_cloned_from_is_refused(
+    tmp_path: Path, data: bytes, status: int, told: str
+) -> None:
+    async with client(tmp_path) as http:
+        refused = await http.post("/voices", json=wish(data=data))
+        assert refused.status_code == status
+        assert told in refused.json()["detail"]
+    assert not (tmp_path / "voices").exists()
+
+
+async def test_a_compressed_recording_at_another_rate_will_do(tmp_path: Path) -> None:
+    async with client(tmp_path) as http:
+        data = compressed_bytes(speech(rate_hz=48_000), "ogg")
+        assert (await http.post("/voices", json=wish(data=data))).status_code == 201
+    reference = VoiceStore(tmp_path / "voices").reference("Anna")
+    assert len(reference) == pytest.approx(5 * HEARING_RATE_HZ * 2, rel=0.02)
+
+
+@pytest.mark.parametrize("change", [{"language": "English"}, {"recording": 5}, {"pitch": 1}])
+async def test_a_wrong_wish_is_refused(tmp_path: Path, change: dict[str, Any]) -> None:
+    async with client(tmp_path) as http:
+        assert (await http.post("/voices", json=wish() | change)).status_code == 422
+
+
+async def test_cloned_voices_are_listed_while_the_engine_restarts(tmp_path: Path) -> None:
+    async def restarting() -> list[KnownVoice]:
+        raise EngineUnavailable("The voice is restarting.")
+
+    async with client(tmp_path, restarting) as http:
+        assert (await http.post("/voices", json=wish())).status_code == 201
+        assert [voice["name"] for voice in (await http.get("/voices")).json()] == ["Anna"]
+
+
+def test_a_voice_is_there_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
+    store = VoiceStore(tmp_path)
+    (tmp_path / ".half").mkdir()
+    (tmp_path / ".half" / "voice.json").write_text(json.dumps({"name": "x", "language": None}))
+    (tmp_path / "Broken").mkdir()
+    (tmp_path / "Broken" / "voice.json").write_text("{")
+    store.add(ClonedVoice("Anna", None), speech())
+    assert [voice.name for voice in store.voices()] == ["Anna"]
+    assert {path.name for path in (tmp_path / "Anna").iterdir()} == {"voice.wav", "voice.json"}
+
+
+def test_of_two_replicas_one_is_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = VoiceStore(tmp_path), VoiceStore(tmp_path)
+    one.add(ClonedVoice("Anna", None), speech())
+    monkeypatch.setattr(other, "voices", list)  # it has looked before the first one wrote
+    with pytest.raises(VoiceError, match="already"):
+        other.add(ClonedVoice("Anna", None), speech(4))
+    assert len(list(tmp_path.iterdir())) == 1
+    assert len(one.reference("Anna")) == 5 * HEARING_RATE_HZ * 2
+
+
+async def test_a_sentence_takes_the_recording_along(tmp_path: Path) -> None:
+    store = VoiceStore(tmp_path)
+    store.add(ClonedVoice("Anna", None), speech())
+    heard: list[Voice] = []
+
+    class Listening:
+        async def speak(self, sentence: str, voice: Voice) -> AsyncIterator[Audio]:
+            heard.append(voice)
+            yield Audio(np.zeros(16, np.int16), 16_000)
+
+    tts = ClonedTts(Listening(), store)
+
+    async def say(name: str) -> Voice:
+        assert [piece async for piece in tts.speak("Hello.", Voice(name, rate=1.5))]
+        return heard[-1]
+
+    assert await say("Anna") == Voice("Anna", 1.5, reference=speech().samples.tobytes())
+    assert await say("f3") == Voice("f3", 1.5)
+    assert await say("") == Voice("", 1.5)
+    assert await say("../Anna") == Voice("../Anna", 1.5)
+    store.remove("Anna")
+    assert (await say("Anna")).reference == b""
+    store.add(ClonedVoice("Anna", None), speech(4))
+    assert len((await say("Anna")).reference) == 4 * HEARING_RATE_HZ * 2
