@@ -49,8 +49,9 @@ $(BENCHES): bench-%: .venv/.dev
 	$(PIP) -e .
 	@touch $@
 
-.venv/.dev: pyproject.toml constraints.txt | .venv/bin/python
-	$(PIP) -e ".[dev]"
+.venv/.dev: pyproject.toml constraints.txt scripts/torchaudio | .venv/bin/python
+	$(PIP) -e ".[dev,gpu]"
+	scripts/torchaudio
 	@touch $@ .venv/.run
 
 clean:           ## Remove what was installed and built

@@ -19,7 +19,7 @@ class AsrArgs(Args):
     whisper_model: str | None = None
     """Overrides WHISPER_MODEL."""
     compute_type: str = "auto"
-    """Of faster-whisper, for example `int8_float16`; `auto`: the fastest for which there is room."""
+    """Of faster-whisper, as `int8_float16`; `auto`: the fastest for which there is room."""
     vocabulary: tuple[str, ...] = ()
     """Words that faster-whisper should expect, such as the names of a course."""
     word_times: bool = False

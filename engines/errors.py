@@ -3,6 +3,7 @@
 EngineError
 ├── EngineUnavailable    the engine is missing, starting or gone; its remedy says what to do
 ├── EngineTimeout        it did not answer in time
+├── QuestionTooLong      the question alone does not fit into the model
 ├── UnusableSpeech       the recording cannot be understood as speech
 ├── UnknownAvatar        no face of that name
 └── UnknownVoice         no voice of that name or language
@@ -33,6 +34,12 @@ class EngineTimeout(EngineError):
     """The engine did not answer within its limit."""
 
     code = "engine_timeout"
+
+
+class QuestionTooLong(EngineError):
+    """The newest question alone does not fit; the sentence is meant for the learner."""
+
+    code = "question_too_long"
 
 
 class UnusableSpeech(EngineError):

@@ -8,6 +8,7 @@ import hmac
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from importlib.metadata import version
 from typing import Annotated, cast
 from uuid import UUID
@@ -37,6 +38,7 @@ from serve_app.settings import Settings
 from serve_app.store import open_database
 from serve_app.switchboard import Switchboard
 from serve_app.tutors import Tutors
+from serve_app.voices import ClonedTts, Voices, VoiceStore, voices
 from serve_app.webrtc.peers import Peers
 from wire.rest import (
     EngineHealth,
@@ -230,15 +232,19 @@ def _public(session: Session) -> SessionPublic:
 
 def create_api(settings: Settings, engines: Engines, tutors: Tutors) -> FastAPI:
     """The gateway's application; its lifespan owns the database and the background tasks."""
+    store = VoiceStore(settings.tutor_home / "voices")
+    engines = replace(engines, speak=ClonedTts(engines.speak, store))
     api = FastAPI(
         title="Virtual Tutor engine",
         version=version("virtual-tutor"),
         lifespan=_lifespan(settings, engines, tutors),
     )
+    api.state.voices = Voices(store, engines.voices)
     api.add_middleware(BodyLimit)
     api.add_middleware(HostCheck, settings=settings)
     for prefix in ("/v1", "/mgmt/v1"):
         api.include_router(management, prefix=prefix)
+        api.include_router(voices, prefix=prefix, dependencies=[Depends(require_key)])
         api.include_router(public, prefix=prefix)
     api.include_router(public)
     api.include_router(sockets)

@@ -97,6 +97,7 @@ def _engines(tutors: Tutors, settings: Settings) -> Engines:
         faces=FACES,
         states=graph.states,
         names=graph.names,
+        voices=lambda: tts.call("voices"),
     )
 
 

@@ -7,7 +7,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 MAX_BODY_BYTES = 1024 * 1024
 """Far more than any JSON body of the API needs."""
 
-TOO_LARGE = f"The request is larger than {MAX_BODY_BYTES // 2**20} MiB."
+MAX_VOICE_BYTES = 9 * 1024 * 1024
+"""The longest recording of a voice (`serve_app/voices.py`), in base64, and some room."""
+
+
+def limit_of(path: str) -> int:
+    return MAX_VOICE_BYTES if path.rstrip("/").endswith("/v1/voices") else MAX_BODY_BYTES
+
+
+def too_large(limit: int) -> str:
+    return f"The request is larger than {limit // 2**20} MiB."
 
 
 class BodyLimit:
@@ -20,9 +29,10 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        limit = limit_of(scope["path"])
         declared = dict(scope["headers"]).get(b"content-length", b"0")
-        if declared.isdigit() and int(declared) > MAX_BODY_BYTES:
-            await JSONResponse({"detail": TOO_LARGE}, 413)(scope, receive, send)
+        if declared.isdigit() and int(declared) > limit:
+            await JSONResponse({"detail": too_large(limit)}, 413)(scope, receive, send)
             return
         seen = 0
 
@@ -30,8 +40,8 @@ class BodyLimit:
             nonlocal seen
             message = await receive()
             seen += len(message.get("body", b""))
-            if seen > MAX_BODY_BYTES:
-                raise HTTPException(413, TOO_LARGE)
+            if seen > limit:
+                raise HTTPException(413, too_large(limit))
             return message
 
         await self._app(scope, counted, send)

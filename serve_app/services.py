@@ -1,9 +1,9 @@
 """All that the gateway's routes and sockets stand on, made once per replica."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from engines.base import Asr, Avatar, Backdrop, EngineState, Llm, Tts, Vad
+from engines.base import Asr, Avatar, Backdrop, EngineState, KnownVoice, Llm, Tts, Vad
 from serve_app.sessions import Sessions
 from serve_app.settings import Settings
 from serve_app.switchboard import Switchboard
@@ -29,6 +29,8 @@ class Engines:
     """Name of the stage, or of the application for a language model → its state."""
     names: Callable[[], Awaitable[dict[str, str]]]
     """Name of the stage → name of its engine, without waiting for one that is restarting."""
+    voices: Callable[[], Awaitable[Sequence[KnownVoice]]]
+    """Those that the voice engine brings along. Raises `EngineError`."""
 
     def for_tutor(self, tutor: Tutor) -> Verbs:
         return Verbs(self.hear, self.think(tutor), self.speak, self.show, self.backdrop)

@@ -23,7 +23,7 @@ import uvicorn
 import yaml
 from websockets.asyncio.client import ClientConnection, connect
 
-from engines.base import EngineState
+from engines.base import EngineState, KnownVoice
 from engines.stub import StubAsr, StubAvatar, StubBackdrop, StubLlm, StubTts
 from engines.vad.silero import SileroVad
 from serve_app.api import create_api
@@ -140,6 +140,9 @@ def stub_engines(**replaced: Any) -> Engines:
     async def names() -> dict[str, str]:
         return {stage: state.engine for stage, state in (await states()).items()}
 
+    async def voices() -> list[KnownVoice]:
+        return [KnownVoice("tone", "stub")]
+
     verbs: dict[str, Any] = {
         "hear": StubAsr(),
         "think": lambda tutor: StubLlm(),
@@ -150,6 +153,7 @@ def stub_engines(**replaced: Any) -> Engines:
         "faces": ("mei", "anna", "david"),
         "states": states,
         "names": names,
+        "voices": voices,
     }
     return Engines(**{**verbs, **replaced})
 

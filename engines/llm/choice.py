@@ -12,10 +12,9 @@ from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from engines.base import EngineState, Llm, Message
-from engines.errors import EngineError, EngineTimeout, EngineUnavailable
+from engines.errors import EngineError, EngineTimeout, EngineUnavailable, QuestionTooLong
 from engines.language import language_of
 from engines.llm.breaker import Breaker
-from engines.llm.context import QuestionTooLong
 
 logger = logging.getLogger(__name__)
 

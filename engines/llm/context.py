@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from engines.base import Message
-from engines.errors import EngineError
+from engines.errors import EngineError, QuestionTooLong
 from engines.language import language_of
 
 Counter = Callable[[str], int]
@@ -24,12 +24,6 @@ QUESTION_TOO_LONG_ENGLISH = (
     "That is too long for me to take in at once. Please ask about a shorter part of it."
 )
 QUESTION_TOO_LONG_CHINESE = "这个问题太长了，我一次读不完。请缩短一些，或者分几次问我。"
-
-
-class QuestionTooLong(EngineError):
-    """The newest question alone does not fit; the sentence is meant for the learner."""
-
-    code = "question_too_long"
 
 
 def answer_tokens(context: int, wanted: int) -> int:

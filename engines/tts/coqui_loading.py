@@ -34,10 +34,7 @@ NAME_ONE = (
     "`tts_models/multilingual/multi-dataset/xtts_v2`."
 )
 
-INSTALL = (
-    "Install it with `pip install -e .[gpu]`, and run scripts/cpu-torchaudio where PyTorch is a "
-    "CPU build."
-)
+INSTALL = "Install it with `pip install -e .[gpu]`, then run scripts/torchaudio."
 
 
 def load_model(

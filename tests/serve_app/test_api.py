@@ -1,15 +1,21 @@
 """What the contract's tests cannot ask of a shared engine: keys, limits, expiry, slow engines."""
 
 import asyncio
+import base64
 import logging
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from websockets.exceptions import ConnectionClosed
 
+from engines.base import Audio, Voice
 from engines.stub import StubLlm, StubTts
 from serve_app import outbox
+from serve_app.body_limit import MAX_BODY_BYTES
+from serve_app.recording import wav_bytes
 from serve_app.settings import Settings
 from tests.running import plain, stub_engines
 
@@ -32,6 +38,9 @@ async def test_with_a_key_everything_but_health_and_docs_wants_it(tmp_path: Path
                     ("GET", "/sessions/x"),
                     ("DELETE", "/sessions/x"),
                     ("GET", "/sessions/x/messages"),
+                    ("GET", "/voices"),
+                    ("POST", "/voices"),
+                    ("DELETE", "/voices/x"),
                 )
             ]
             for method, path in calls:
@@ -45,6 +54,37 @@ async def test_with_a_key_everything_but_health_and_docs_wants_it(tmp_path: Path
                 assert answer.status_code != 401
             for path in ("/health", "/v1/health", "/docs", "/openapi.json"):
                 assert (await http.get(path)).status_code == 200
+
+
+async def test_a_voice_that_was_added_speaks_with_its_recording(tmp_path: Path) -> None:
+    spoken = SpokenVoices()
+    recording = wav_bytes(Audio(np.full(48_000 * 20, 3_000, np.int16), 48_000))
+    assert len(recording) > MAX_BODY_BYTES
+    wish = {"name": "f2", "recording": base64.b64encode(recording).decode()}
+    with plain(settings(tmp_path), stub_engines(speak=spoken)) as engine:
+        async with engine.conversation(tutor_id=2) as (_, talk), engine.http() as http:
+            await talk.ask(type="text", content="Hello")
+            added = await http.post("/v1/voices", json=wish)
+            assert added.status_code == 201
+            await talk.ask(type="text", content="Hello")
+            names = [voice["name"] for voice in (await http.get("/mgmt/v1/voices")).json()]
+            assert names == ["tone", "f2"]
+            large = await http.post("/v1/sessions", json=wish)
+            assert (large.status_code, "1 MiB" in large.text) == (413, True)
+    assert [bool(voice.reference) for voice in spoken.voices] == [False, True]
+    assert {voice.name for voice in spoken.voices} == {"f2"}
+
+
+class SpokenVoices:
+    """A voice engine that keeps in mind who was to speak."""
+
+    def __init__(self) -> None:
+        self.voices: list[Voice] = []
+
+    async def speak(self, sentence: str, voice: Voice) -> AsyncIterator[Audio]:
+        self.voices.append(voice)
+        async for piece in StubTts().speak(sentence, voice):
+            yield piece
 
 
 async def test_neither_key_nor_token_reaches_the_log(

@@ -3,11 +3,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engines.base import Message
-from engines.errors import EngineError
+from engines.errors import EngineError, QuestionTooLong
 from engines.llm.context import (
     MESSAGE_TOKENS,
     Estimate,
-    QuestionTooLong,
     answer_tokens,
     cut,
     size,

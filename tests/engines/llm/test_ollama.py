@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from engines.base import Message
-from engines.errors import EngineError, EngineUnavailable
-from engines.llm.context import QuestionTooLong
+from engines.errors import EngineError, EngineUnavailable, QuestionTooLong
 from engines.llm.ollama import OllamaLlm
 from engines.llm.options import LlmOptions
 from tests.ollama_server import WORDS, FakeOllama, Mode, ollama_server

@@ -8,8 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from engines.base import Message
-from engines.errors import EngineError, EngineUnavailable
-from engines.llm.context import QuestionTooLong
+from engines.errors import EngineError, EngineUnavailable, QuestionTooLong
 from engines.llm.openai import OpenAiLlm
 from engines.llm.options import LlmOptions
 from tests.openai_server import WORDS, FakeOpenAi, openai_server

@@ -12,9 +12,8 @@ from typing import Any
 import pytest
 
 from engines.base import Message
-from engines.errors import EngineError, EngineUnavailable
+from engines.errors import EngineError, EngineUnavailable, QuestionTooLong
 from engines.llm.batching import NO_MEMORY
-from engines.llm.context import QuestionTooLong
 from engines.llm.options import LlmOptions
 from engines.llm.tokens import BROKEN
 from engines.llm.transformers import Placement, TransformersLlm
