@@ -98,6 +98,8 @@ class Voice:
     """Factor on the voice's natural pitch, 0.5 to 2."""
     language: str | None = None
     """ISO 639-1 for every sentence; None: chosen sentence by sentence."""
+    tutor_id: int | None = None
+    """Whose it is: a tutor may have been given a cloned voice that goes before `name`."""
     reference: bytes = b""
     """Of a cloned voice: a recording of the one who is to be heard, s16 mono at
     `HEARING_RATE_HZ`. It comes with every sentence, so that any replica on any node can speak it

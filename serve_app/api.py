@@ -17,6 +17,7 @@ from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request, 
 from fastapi.responses import JSONResponse
 
 from serve_app.body_limit import BodyLimit
+from serve_app.cloned_voices import ClonedTts, VoiceStore
 from serve_app.complaint import complaint
 from serve_app.connection import CLOSE_NOT_FOUND, Connection
 from serve_app.demo import demo
@@ -38,7 +39,7 @@ from serve_app.settings import Settings
 from serve_app.store import open_database
 from serve_app.switchboard import Switchboard
 from serve_app.tutors import Tutors
-from serve_app.voices import ClonedTts, Voices, VoiceStore, voices
+from serve_app.voices import Voices, voices
 from serve_app.webrtc.peers import Peers
 from wire.rest import (
     EngineHealth,

@@ -80,7 +80,7 @@ class Tutors:
             name=entry.name,
             language=entry.language,
             prompt=entry.prompt.replace("{name}", entry.name),
-            voice=Voice(**entry.voice.model_dump()),
+            voice=Voice(**entry.voice.model_dump(), tutor_id=tutor_id),
             face=entry.face,
             llm_app=llm_app(model, self._settings),
         )

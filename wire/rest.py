@@ -60,6 +60,8 @@ class VoiceCreate(BaseModel):
     name: str = Field(pattern=VOICE_NAME)
     language: Language | None = None
     """What the person speaks in the recording, ISO 639-1; the voice can speak others as well."""
+    tutor_id: Id | None = None
+    """The tutor who speaks with it from now on, whatever the tutors' file says."""
     recording: str
     """3 to 30 s of that person alone, as WAV, WebM, Ogg, MP3, FLAC or M4A in base64."""
 
@@ -71,6 +73,8 @@ class VoicePublic(BaseModel):
     language: str | None
     """ISO 639-1; null: every language of the engine."""
     kind: Literal["built-in", "cloned"]
+    tutors: list[int] = []
+    """Those to whom a cloned one was given when it was added."""
 
 
 class EngineHealth(BaseModel):

@@ -1,5 +1,4 @@
 import base64
-import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,10 +10,11 @@ import numpy as np
 import pytest
 from fastapi import Depends, FastAPI, HTTPException, Request
 
-from engines.base import HEARING_RATE_HZ, Audio, KnownVoice, Voice
+from engines.base import HEARING_RATE_HZ, Audio, KnownVoice
 from engines.errors import EngineUnavailable
+from serve_app.cloned_voices import VoiceStore
 from serve_app.recording import compressed_bytes, wav_bytes
-from serve_app.voices import ClonedTts, ClonedVoice, VoiceError, Voices, VoiceStore, voices
+from serve_app.voices import Voices, voices
 
 
 def speech(length_s: float = 5.0, level: int = 3_000, rate_hz: int = HEARING_RATE_HZ) -> Audio:
@@ -51,8 +51,14 @@ async def client(home: Path, built_in: Any = built_in) -> AsyncIterator[httpx.As
 
 async def test_a_voice_is_added_listed_and_deleted(tmp_path: Path) -> None:
     async with client(tmp_path) as http:
-        added = await http.post("/voices", json=wish(language="en"))
-        anna = {"name": "Anna", "engine": "coqui", "language": "en", "kind": "cloned"}
+        added = await http.post("/voices", json=wish(language="en", tutor_id=13))
+        anna = {
+            "name": "Anna",
+            "engine": "coqui",
+            "language": "en",
+            "kind": "cloned",
+            "tutors": [13],
+        }
         assert (added.status_code, added.json()) == (201, anna)
         listed = (await http.get("/voices")).json()
         assert listed[-1] == anna
@@ -62,11 +68,12 @@ async def test_a_voice_is_added_listed_and_deleted(tmp_path: Path) -> None:
             "engine": "coqui",
             "language": "de",
             "kind": "built-in",
+            "tutors": [],
         }
         assert (await http.delete("/voices/Anna")).status_code == 204
         assert len((await http.get("/voices")).json()) == 2
         assert (await http.delete("/voices/Anna")).status_code == 404
-    assert list((tmp_path / "voices").iterdir()) == []
+    assert list((tmp_path / "voices").glob("[!.]*")) == []
 
 
 async def test_all_routes_want_the_key(tmp_path: Path) -> None:
@@ -148,50 +155,3 @@ async def test_cloned_voices_are_listed_while_the_engine_restarts(tmp_path: Path
     async with client(tmp_path, restarting) as http:
         assert (await http.post("/voices", json=wish())).status_code == 201
         assert [voice["name"] for voice in (await http.get("/voices")).json()] == ["Anna"]
-
-
-def test_a_voice_is_there_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
-    store = VoiceStore(tmp_path)
-    (tmp_path / ".half").mkdir()
-    (tmp_path / ".half" / "voice.json").write_text(json.dumps({"name": "x", "language": None}))
-    (tmp_path / "Broken").mkdir()
-    (tmp_path / "Broken" / "voice.json").write_text("{")
-    store.add(ClonedVoice("Anna", None), speech())
-    assert [voice.name for voice in store.voices()] == ["Anna"]
-    assert {path.name for path in (tmp_path / "Anna").iterdir()} == {"voice.wav", "voice.json"}
-
-
-def test_of_two_replicas_one_is_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    one, other = VoiceStore(tmp_path), VoiceStore(tmp_path)
-    one.add(ClonedVoice("Anna", None), speech())
-    monkeypatch.setattr(other, "voices", list)  # it has looked before the first one wrote
-    with pytest.raises(VoiceError, match="already"):
-        other.add(ClonedVoice("Anna", None), speech(4))
-    assert len(list(tmp_path.iterdir())) == 1
-    assert len(one.reference("Anna")) == 5 * HEARING_RATE_HZ * 2
-
-
-async def test_a_sentence_takes_the_recording_along(tmp_path: Path) -> None:
-    store = VoiceStore(tmp_path)
-    store.add(ClonedVoice("Anna", None), speech())
-    heard: list[Voice] = []
-
-    class Listening:
-        async def speak(self, sentence: str, voice: Voice) -> AsyncIterator[Audio]:
-            heard.append(voice)
-            yield Audio(np.zeros(16, np.int16), 16_000)
-
-    tts = ClonedTts(Listening(), store)
-
-    async def say(name: str) -> Voice:
-        assert [piece async for piece in tts.speak("Hello.", Voice(name, rate=1.5))]
-        return heard[-1]
-
-    assert await say("Anna") == Voice("Anna", 1.5, reference=speech().samples.tobytes())
-    assert await say("f3") == Voice("f3", 1.5)
-    assert await say("") == Voice("", 1.5)
-    assert await say("../Anna") == Voice("../Anna", 1.5)
-    store.remove("Anna")
-    assert (await say("Anna")).reference == b""
-    store.add(ClonedVoice("Anna", None), speech(4))
-    assert len((await say("Anna")).reference) == 4 * HEARING_RATE_HZ * 2
