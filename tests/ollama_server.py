@@ -1,14 +1,20 @@
-"""A server that speaks Ollama's documented API, and misbehaves when asked to."""
+"""A server that speaks Ollama's documented API, and misbehaves when asked to: in this process, or as
+one of its own (`python -m tests.ollama_server PORT MANNERS`), which can be killed."""
 
 import asyncio
+import itertools
 import json
+import subprocess
+import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
+import httpx
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -20,9 +26,13 @@ from tests.running import free_port
 
 WORDS = ("Because ", "of ", "scattering.")
 
-Mode = Literal["well", "breaks", "vanishes", "refuses", "hangs", "silent"]
+Mode = Literal["well", "breaks", "vanishes", "refuses", "hangs", "silent", "endless"]
 """`breaks`: tells of an error after the first word. `vanishes`: closes the connection there.
-`refuses`: 500. `hangs`: not a word. `silent`: an empty answer."""
+`refuses`: 500. `hangs`: not a word. `silent`: an empty answer. `endless`: its words, over and over.
+"""
+
+START_LIMIT_S = 60.0
+"""A process of its own; a loaded machine imports slowly."""
 
 
 @dataclass
@@ -38,7 +48,12 @@ class FakeOllama:
     prompt_tokens: int = 12
     """What it says to have counted."""
     mode: Mode = "well"
+    modes: dict[str, Mode] = field(default_factory=dict)
+    """By a word of the question: another mode for this one."""
+    first_s: float = 0.0
+    """From the question to the first word."""
     gap_s: float = 0.0
+    """From word to word, counted from the first, so that delays do not add up."""
     pull_percents: tuple[int, ...] = (0, 42, 100)
     pull_gap_s: float = 0.0
     pull_fails: bool = False
@@ -85,9 +100,13 @@ class FakeOllama:
             message = {"role": "assistant", "content": ""}
             return JSONResponse({"message": message, "done": True, "done_reason": "load"})
         self.asked.append(asked)
-        if self.mode == "refuses":
+        if self._mode(asked) == "refuses":
             return JSONResponse({"error": "llama runner process has terminated"}, 500)
         return StreamingResponse(self._watched(asked), media_type="application/x-ndjson")
+
+    async def tell(self, request: Request) -> Response:
+        """Not Ollama's: what a test asks of a server that it cannot look into."""
+        return JSONResponse(self.asked)
 
     async def pull(self, request: Request) -> Response:
         model = (await request.json())["model"]
@@ -106,20 +125,30 @@ class FakeOllama:
             self.left.set()
             raise
 
+    def _mode(self, asked: dict[str, Any]) -> Mode:
+        question = asked["messages"][-1]["content"]
+        return next((mode for word, mode in self.modes.items() if word in question), self.mode)
+
+    def _answer(self, mode: Mode) -> Iterable[str]:
+        if mode == "endless":
+            return itertools.cycle(self.words)
+        return () if mode == "silent" else self.words
+
     async def _chat_lines(self, asked: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
-        if self.mode == "hangs":
+        mode, due_s = self._mode(asked), time.monotonic() + self.first_s
+        if mode == "hangs":
             await asyncio.sleep(3600)
         if asked.get("think"):
             for thought in self.thoughts:
                 yield _line(asked, content="", thinking=thought)
-        for index, word in enumerate(() if self.mode == "silent" else self.words):
-            if index == 1 and self.mode == "breaks":
+        for index, word in enumerate(self._answer(mode)):
+            if index == 1 and mode == "breaks":
                 yield {"error": "the runner has died"}
                 return
-            if index == 1 and self.mode == "vanishes":
+            if index == 1 and mode == "vanishes":
                 raise Vanished
+            await _until(due_s + index * self.gap_s)
             yield _line(asked, content=word)
-            await asyncio.sleep(self.gap_s)
         end = {"done": True, "done_reason": "stop", "prompt_eval_count": self.prompt_tokens}
         yield _line(asked, content="") | end
 
@@ -136,6 +165,10 @@ class FakeOllama:
                 await asyncio.to_thread(self.pull_may_go_on.wait, 20)
         self.models.append(model)
         yield json.dumps({"status": "success"}) + "\n"
+
+
+async def _until(due_s: float) -> None:
+    await asyncio.sleep(max(0.0, due_s - time.monotonic()))
 
 
 class Vanished(Exception):
@@ -156,9 +189,54 @@ def ollama_server(fake: FakeOllama, port: int | None = None) -> Iterator[str]:
         Route("/api/show", fake.show, methods=["POST"]),
         Route("/api/chat", fake.chat, methods=["POST"]),
         Route("/api/pull", fake.pull, methods=["POST"]),
+        Route("/asked", fake.tell),
     ]
     with http_server(Starlette(routes=routes), port) as url:
         yield url
+
+
+class OllamaProcess:
+    """A server in a process of its own."""
+
+    def __init__(self, port: int, process: "subprocess.Popen[bytes]") -> None:
+        self.url = f"http://127.0.0.1:{port}"
+        self._process = process
+
+    def is_up(self) -> bool:
+        if self._process.poll() is not None:
+            raise RuntimeError("The Ollama of the tests has died; see what it printed.")
+        try:
+            return httpx.get(f"{self.url}/api/version", timeout=5).is_success
+        except httpx.HTTPError:
+            return False
+
+    def asked(self) -> list[dict[str, Any]]:
+        """Bodies of the questions so far."""
+        told: list[dict[str, Any]] = httpx.get(f"{self.url}/asked", timeout=20).json()
+        return told
+
+    def kill(self) -> None:
+        """SIGKILL, and wait until it is gone."""
+        self._process.kill()
+        self._process.wait()
+
+
+@contextmanager
+def ollama_process(port: int, **manners: Any) -> Iterator[OllamaProcess]:
+    """A server with these fields of `FakeOllama`, until it is killed or left."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", __name__, str(port), json.dumps(manners)],
+        cwd=Path(__file__).resolve().parents[1],
+    )
+    server, deadline_s = OllamaProcess(port, process), time.monotonic() + START_LIMIT_S
+    try:
+        while not server.is_up():
+            if time.monotonic() > deadline_s:
+                raise TimeoutError("The Ollama of the tests did not come up.")
+            time.sleep(0.05)
+        yield server
+    finally:
+        server.kill()
 
 
 @contextmanager
@@ -194,3 +272,8 @@ def _drop(server: uvicorn.Server) -> None:
         if transport is not None:
             protocol.loop.call_soon_threadsafe(transport.abort)
     server.should_exit = server.force_exit = True
+
+
+if __name__ == "__main__":
+    with ollama_server(FakeOllama(**json.loads(sys.argv[2])), int(sys.argv[1])):
+        threading.Event().wait()

@@ -1,7 +1,8 @@
 """Which voice a tutor gets: Coqui's when its model is there, else espeak-ng's.
 
 start ──► espeak speaks ──model loaded──► Coqui speaks ──it fails──► espeak, for `REST_S`
-               └──────it does not load, or cannot keep up──► espeak, and the state says why
+               ├──────it does not load──► espeak, the state says why, and it is tried again
+               └──────it cannot keep up──► espeak, and the state says why
 """
 
 import asyncio
@@ -24,6 +25,9 @@ logger = logging.getLogger(__name__)
 
 REST_S = 15.0
 """After a failure Coqui is asked again so much later: memory may be free by then."""
+
+LOAD_AGAIN_S = 30.0
+"""After it could not be loaded: its folder may be there by then, or the network."""
 
 SLOWEST_PACE = 0.9
 """Seconds of work for a second of speech. Above 1 an answer would stop between its words."""
@@ -59,8 +63,8 @@ class BestTts:
         self._problem: str | None = None
         self._rests_until_s = float("-inf")
         self._load = load
-        self._loading = threading.Thread(target=self._loaded, name="load-voice", daemon=True)
-        self._loading.start()
+        self._tried = threading.Event()
+        threading.Thread(target=self._keep_loading, name="load-voice", daemon=True).start()
 
     async def speak(self, sentence: str, voice: Voice) -> AsyncGenerator[Audio, None]:
         """Stream the voice of one sentence. It changes from Coqui to espeak only where nothing of
@@ -89,7 +93,7 @@ class BestTts:
             return EngineState("coqui", "ready", f"Speaks with {self._coqui.kind}.")
         instead = f" {ESPEAK} speaks instead." if self._espeak else " No voice speaks."
         engine = ESPEAK if self._espeak else "coqui"
-        if self._loading.is_alive() and self._problem is None:
+        if not self._tried.is_set():
             reason = f"Coqui's voice is loading.{instead}"
             return EngineState(engine, "degraded" if self._espeak else "starting", reason)
         state = EngineState(engine, "degraded", f"Coqui's voice cannot be used.{instead}")
@@ -104,19 +108,34 @@ class BestTts:
 
     async def loaded(self) -> None:
         """Wait until it is known which engine speaks."""
-        await asyncio.to_thread(self._loading.join)
+        await asyncio.to_thread(self._tried.wait)
 
-    def _loaded(self) -> None:
+    def _keep_loading(self) -> None:
+        while not self._has_loaded():
+            self._tried.set()
+            time.sleep(LOAD_AGAIN_S)
+        self._tried.set()
+
+    def _has_loaded(self) -> bool:
+        """Whether it is loaded, used or not."""
         try:
             coqui = self._load()
         except EngineError as error:
-            logger.warning("%s", error.sentence)
-            self._problem = error.sentence
+            self._note(error.sentence)
         except Exception:  # whatever it is, the embedded voice speaks on
-            logger.exception("Coqui's voice could not be loaded")
-            self._problem = "Coqui's voice could not be loaded; the log of `tts` says why."
+            if not self._tried.is_set():
+                logger.exception("Coqui's voice could not be loaded")
+            self._note("Coqui's voice could not be loaded; the log of `tts` says why.")
         else:
+            self._problem = None
             self._take(coqui)
+            return True
+        return False
+
+    def _note(self, problem: str) -> None:
+        if problem != self._problem:  # else the log would say it again and again
+            logger.warning("%s", problem)
+        self._problem = problem
 
     def _take(self, coqui: CoquiTts) -> None:
         if self._espeak is not None and coqui.pace > SLOWEST_PACE:

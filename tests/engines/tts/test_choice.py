@@ -12,8 +12,10 @@ import pytest
 
 from engines.base import Audio, KnownVoice, Voice
 from engines.errors import EngineError, EngineUnavailable, UnknownVoice
+from engines.tts import choice
 from engines.tts.choice import BestTts, PlainEspeak
 from engines.tts.coqui import CoquiTts
+from tests.running import eventually
 
 RATE_HZ = 24_000  # Coqui's; espeak has 22,050
 ESPEAK_HZ = 22_050
@@ -50,6 +52,32 @@ async def loaded(coqui: Coqui, *, fallback: bool = True) -> BestTts:
     tts = best(coqui, fallback=fallback)
     await tts.loaded()
     return tts
+
+
+async def test_what_could_not_be_loaded_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choice, "LOAD_AGAIN_S", 0.01)
+    lacks = EngineUnavailable("There is no folder /models/xtts.")
+    outcomes: list[Exception | Coqui] = [lacks, RuntimeError("odd"), lacks, Coqui()]
+    may_go_on = threading.Semaphore(1)
+
+    def load() -> CoquiTts:
+        may_go_on.acquire()
+        outcome = outcomes.pop(0)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return cast(CoquiTts, outcome)
+
+    tts = BestTts(load)
+    await tts.loaded()
+    state = await tts.state()
+    assert (state.state, state.remedy) == ("degraded", lacks.sentence)
+    assert await rates(tts) == {ESPEAK_HZ}
+    may_go_on.release(3)
+    await eventually(lambda: not outcomes)
+    async with asyncio.timeout(5):
+        while await rates(tts) != {RATE_HZ}:
+            pass
+    assert (await tts.state()).state == "ready"
 
 
 async def rates(tts: Any, voice: Voice | None = None) -> set[int]:
