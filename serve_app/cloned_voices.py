@@ -13,9 +13,9 @@ it: a replica that was started a moment ago, on any node, speaks with the voice 
 import asyncio
 import io
 import json
-import re
 import shutil
 import wave
+from collections import OrderedDict
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -25,9 +25,12 @@ from uuid import uuid4
 
 from engines.base import Audio, Tts, Voice
 from serve_app.recording import wav_bytes
-from wire.rest import VOICE_NAME
+from wire.rest import is_voice_name
 
 MAX_VOICES = 500
+
+RECORDINGS_IN_MEMORY = 64
+"""60 MB at most."""
 
 _SOUND, _FACTS, _GIVEN = "voice.wav", "voice.json", ".given"
 
@@ -54,7 +57,7 @@ class VoiceStore:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._read: dict[str, tuple[int, bytes]] = {}
+        self._read: OrderedDict[str, tuple[int, bytes]] = OrderedDict()
 
     def voices(self) -> list[ClonedVoice]:
         """By name; what is damaged is left out."""
@@ -77,7 +80,6 @@ class VoiceStore:
             facts = {"name": voice.name, "language": voice.language}
             (made / _FACTS).write_text(json.dumps(facts, ensure_ascii=False), "utf-8")
             made.rename(self._folder / voice.name)
-            self._give(voice)
         except FileExistsError as error:
             raise _taken(voice.name) from error
         except OSError as error:
@@ -86,6 +88,11 @@ class VoiceStore:
             raise VoiceError(503, f"The voice could not be stored: {error.strerror}.") from error
         finally:
             shutil.rmtree(made, ignore_errors=True)
+        try:
+            self._give(voice)
+        except OSError as error:
+            self.remove(voice.name)
+            raise VoiceError(503, f"The voice could not be given: {error.strerror}.") from error
 
     def remove(self, name: str) -> None:
         """Raises `VoiceError` when there is none of that name."""
@@ -116,6 +123,9 @@ class VoiceStore:
             if known is None or known[0] != changed:
                 with wave.open(io.BytesIO(path.read_bytes())) as sound:
                     known = self._read[name] = (changed, sound.readframes(sound.getnframes()))
+            self._read.move_to_end(name)
+            if len(self._read) > RECORDINGS_IN_MEMORY:
+                self._read.popitem(last=False)
             return known[1]
         except (OSError, EOFError, wave.Error):
             self._read.pop(name, None)
@@ -159,14 +169,9 @@ class ClonedTts:
     def _with_reference(self, voice: Voice) -> Voice:
         own = "" if voice.tutor_id is None else self._store.given_to(voice.tutor_id)
         for name in (own, voice.name):
-            if is_name(name) and (reference := self._store.reference(name)):
+            if is_voice_name(name) and (reference := self._store.reference(name)):
                 return replace(voice, name=name, reference=reference)
         return voice
-
-
-def is_name(name: str) -> bool:
-    """Whether a cloned voice may be called so; such a name stays inside its folder."""
-    return re.fullmatch(VOICE_NAME[1:-1], name) is not None
 
 
 def _taken(name: str) -> VoiceError:

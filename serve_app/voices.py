@@ -11,9 +11,9 @@ from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from engines.base import Audio, KnownVoice
 from engines.errors import EngineError
 from engines.tts.loudness import level_db
-from serve_app.cloned_voices import ClonedVoice, VoiceError, VoiceStore, is_name
+from serve_app.cloned_voices import ClonedVoice, VoiceError, VoiceStore
 from serve_app.media import MediaError, RecordingTooLong, decode_recording, recording_bytes
-from wire.rest import VoiceCreate, VoicePublic
+from wire.rest import VoiceCreate, VoicePublic, is_voice_name
 
 CLONING_ENGINE = "coqui"
 
@@ -52,7 +52,7 @@ VoicesDep = Annotated[Voices, Depends(_voices_of)]
 
 @voices.get("")
 async def list_voices(known: VoicesDep) -> list[VoicePublic]:
-    """Those that sound now: the engine's own, and the cloned ones."""
+    """The engine's own, and the cloned ones."""
     cloned = await asyncio.to_thread(known.store.voices)
     listed = [
         VoicePublic(name=voice.name, engine=voice.engine, language=voice.language, kind="built-in")
@@ -63,8 +63,8 @@ async def list_voices(known: VoicesDep) -> list[VoicePublic]:
 
 @voices.post("", status_code=201)
 async def create_voice(wish: VoiceCreate, known: VoicesDep) -> VoicePublic:
-    name = unicodedata.normalize("NFC", wish.name)
-    if name in {voice.name for voice in await _built_in(known)}:
+    name = wish.name
+    if name.casefold() in {voice.casefold() for voice in await _own_names(known)}:
         raise HTTPException(
             409, f"The engine has a voice {name!r} of its own. Choose another name."
         )
@@ -83,10 +83,10 @@ async def create_voice(wish: VoiceCreate, known: VoicesDep) -> VoicePublic:
 
 @voices.delete("/{name}", status_code=204)
 async def delete_voice(name: str, known: VoicesDep) -> Response:
-    """From then on it is an unknown voice, also for the tutors to which it was given."""
+    """From then on the tutors to which it was given speak as their file says."""
     name = unicodedata.normalize("NFC", name)
     try:
-        if not is_name(name):
+        if not is_voice_name(name):
             raise VoiceError(404, "There is no cloned voice of that name; see GET /voices.")
         await asyncio.to_thread(known.store.remove, name)
     except VoiceError as error:
@@ -110,6 +110,14 @@ async def _built_in(known: Voices) -> Sequence[KnownVoice]:
         return await known.built_in()
     except EngineError:
         return ()  # the voice is restarting; the cloned ones are known all the same
+
+
+async def _own_names(known: Voices) -> list[str]:
+    """Tutors may be using them: a cloned voice must not take one's place."""
+    try:
+        return [voice.name for voice in await known.built_in()]
+    except EngineError as error:
+        raise HTTPException(503, error.sentence, headers={"Retry-After": "5"}) from error
 
 
 def _public(voice: ClonedVoice) -> VoicePublic:

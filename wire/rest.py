@@ -1,9 +1,10 @@
 """Models of the engine's REST API."""
 
+import unicodedata
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 INT64_MAX = 2**63 - 1
 """Ids are stored as 64-bit integers."""
@@ -47,8 +48,28 @@ class MessagePublic(BaseModel):
     created_at: datetime
 
 
-VOICE_NAME = r"^\w([\w -]{0,46}\w)?$"
-"""Letters and digits of any script, spaces and hyphens inside: also the name of a folder."""
+def _voice_name(name: str) -> str:
+    name = unicodedata.normalize("NFC", name)
+    if not is_voice_name(name):
+        raise ValueError(
+            "must have 1 to 48 letters and digits, and only spaces, - and _ between them"
+        )
+    return name
+
+
+def is_voice_name(name: str) -> bool:
+    """Letters (with their vowel signs) and digits of any script, spaces, `-` and `_` inside: also
+    the name of a folder."""
+    inside = all(_is_of_a_word(sign) or sign in " -_" for sign in name)
+    ends = name[:1].isalnum() and _is_of_a_word(name[-1:])
+    return inside and ends and len(name) <= 48
+
+
+def _is_of_a_word(sign: str) -> bool:
+    return sign.isalnum() or unicodedata.category(sign).startswith("M")
+
+
+VoiceName = Annotated[str, AfterValidator(_voice_name)]
 
 Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]
 
@@ -57,7 +78,8 @@ class VoiceCreate(BaseModel):
     """A person's voice, to be spoken with. Only with that person's consent."""
 
     model_config = ConfigDict(extra="forbid")
-    name: str = Field(pattern=VOICE_NAME)
+    name: VoiceName
+    """Up to 48 letters and digits of any script, with spaces, `-` and `_` between them."""
     language: Language | None = None
     """What the person speaks in the recording, ISO 639-1; the voice can speak others as well."""
     tutor_id: Id | None = None

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from engines.base import HEARING_RATE_HZ, Audio, Voice
+from serve_app import cloned_voices
 from serve_app.cloned_voices import ClonedTts, ClonedVoice, VoiceError, VoiceStore
-from tests.serve_app.test_voices import speech
+from tests.serve_app.test_voices import Echo, speech
 
 
 def test_a_voice_is_there_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -81,8 +82,19 @@ async def test_a_tutor_speaks_with_the_voice_it_was_given(tmp_path: Path) -> Non
     assert await name(14) == "Anna"  # a new one of that name was given to nobody
 
 
-class Echo:
-    """Speaks by playing the recording it was given."""
+def test_recordings_in_memory_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cloned_voices, "RECORDINGS_IN_MEMORY", 3)
+    store = VoiceStore(tmp_path)
+    for index in range(6):
+        store.add(ClonedVoice(f"v{index}", None), speech(3))
+    assert all(store.reference(f"v{index}") for index in range(6))
+    assert list(store._read) == ["v3", "v4", "v5"]
 
-    async def speak(self, sentence: str, voice: Voice) -> AsyncIterator[Audio]:
-        yield Audio(np.frombuffer(voice.reference, np.int16), HEARING_RATE_HZ)
+
+def test_a_voice_that_cannot_be_given_is_not_kept(tmp_path: Path) -> None:
+    store = VoiceStore(tmp_path)
+    (tmp_path / ".given").write_text("in the way")
+    with pytest.raises(VoiceError) as refused:
+        store.add(ClonedVoice("Anna", None, (13,)), speech())
+    assert refused.value.status == 503
+    assert store.voices() == []
