@@ -2,16 +2,26 @@
 
 import os
 import re
+import time
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from cli.errors import CommandError
+from deployments.gpu_fit import unplaced
+
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 ADDRESS = re.compile(r"[Vv]iew the dashboard at:?\s*(https?://\S+|[\w.]+:\d+)")
 
 ASK_LIMIT_S = 5.0
+
+DEPLOY_LIMIT_S = 60.0
+"""The first deployment over the dashboard starts a connection of its own to the cluster."""
+
+NO_DASHBOARD = "`tutor restart` deploys it all anew."
 
 
 @dataclass(frozen=True)
@@ -23,6 +33,10 @@ class Application:
     message: str
     replicas: dict[str, int]
     """How many are in which state: RUNNING, STARTING, …"""
+    pids: tuple[int, ...] = ()
+    """Of the replicas, on whichever node."""
+    waiting: str = ""
+    """One sentence: for what a replica finds no room in the cluster."""
 
     @property
     def running(self) -> bool:
@@ -44,11 +58,9 @@ def wants_token() -> bool:
 
 def applications(url: str) -> list[Application] | None:
     """None while the dashboard does not answer, or does not let us in."""
-    headers = {"Authorization": f"Bearer {token}"} if (token := _token()) else {}
     try:
-        # `trust_env`: a proxy of the company knows nothing of this machine's loopback.
-        with httpx.Client(trust_env=False, timeout=ASK_LIMIT_S) as http:
-            answer = http.get(f"{url}/api/serve/applications/", headers=headers)
+        with _http(ASK_LIMIT_S) as http:
+            answer = http.get(f"{url}/api/serve/applications/")
         if answer.status_code != 200:
             return None
         listed: dict[str, dict[str, Any]] = answer.json().get("applications") or {}
@@ -57,16 +69,43 @@ def applications(url: str) -> list[Application] | None:
     return [_application(name, seen) for name, seen in listed.items()]
 
 
+def deploy(url: str, graph: dict[str, Any]) -> None:
+    """Have Serve run this graph: what it does not list is taken down, and what has not changed is
+    left alone. Raises `CommandError`."""
+    try:
+        with _http(DEPLOY_LIMIT_S) as http:
+            answer = http.put(f"{url}/api/serve/applications/", json=graph)
+    except httpx.HTTPError as error:
+        raise CommandError(
+            f"Ray's dashboard at {url} does not answer ({type(error).__name__}).", NO_DASHBOARD
+        ) from error
+    if answer.status_code != 200:
+        raise CommandError(f"Serve refuses the graph: {answer.text.strip()[-500:]}", NO_DASHBOARD)
+
+
 def _application(name: str, seen: dict[str, Any]) -> Application:
     deployments = (seen.get("deployments") or {}).values()
-    replicas: dict[str, int] = {}
-    messages = [seen.get("message") or ""]
-    for deployment in deployments:
-        messages.append(deployment.get("message") or "")
-        for replica in deployment.get("replicas") or []:
-            replicas[replica["state"]] = replicas.get(replica["state"], 0) + 1
-    message = "\n".join(dict.fromkeys(filter(None, messages)))
-    return Application(name, seen.get("status", "UNKNOWN"), message, replicas)
+    replicas = [replica for each in deployments for replica in each.get("replicas") or []]
+    messages = [each.get("message") or "" for each in (seen, *deployments)]
+    return Application(
+        name,
+        seen.get("status", "UNKNOWN"),
+        "\n".join(dict.fromkeys(filter(None, messages))),
+        dict(Counter(replica["state"] for replica in replicas)),
+        tuple(replica["pid"] for replica in replicas if replica.get("pid")),
+        _waiting(unplaced(seen, time.time())),
+    )
+
+
+def _waiting(needs: dict[str, float]) -> str:
+    wanted = " and ".join(f"{needs[name]:g} {name}" for name in ("GPU", "CPU") if needs.get(name))
+    return f"A replica needs {wanted}, and waits for a node with so much free." if wanted else ""
+
+
+def _http(limit_s: float) -> httpx.Client:
+    headers = {"Authorization": f"Bearer {token}"} if (token := _token()) else {}
+    # `trust_env`: a proxy of the company knows nothing of this machine's loopback.
+    return httpx.Client(trust_env=False, timeout=limit_s, headers=headers)
 
 
 def _token() -> str:

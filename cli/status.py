@@ -1,32 +1,23 @@
 """`tutor status`: what runs, how it is, and what it takes."""
 
-import contextlib
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-import psutil
 from rich.text import Text
 
 from cli.client import Client
 from cli.dashboard import Application, applications
 from cli.engine import Engine
 from cli.errors import CommandError, EngineNotRunning
+from cli.memory import Gpu, ReplicaUsage, Usage, gpu_memory, gpus, replica_usage, usage
 from cli.record import Record
 from cli.screen import engines_table, out, say, state, table, typed
 from wire.rest import Health
 
-
-@dataclass(frozen=True)
-class Usage:
-    """What the engine takes from the machine."""
-
-    processes: int
-    memory_bytes: int
-    measure: str
-    """`PSS`: shared memory counted once; `RSS` where the system does not tell: counted often."""
+NOTHING = ReplicaUsage(0, 0, None)
 
 
 @dataclass(frozen=True)
@@ -38,6 +29,9 @@ class Status:
     apps: list[Application]
     health: Health | None
     usage: Usage
+    usage_of: Mapping[str, ReplicaUsage] = field(default_factory=dict)
+    """By application."""
+    gpus: list[Gpu] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
         record, health = self.record, self.health
@@ -48,12 +42,20 @@ class Status:
             "uptime_s": round(uptime_s(record), 1) if record else None,
             "ports": self.ports,
             "dashboard": self.dashboard,
-            "applications": {app.name: asdict(app) for app in self.apps},
+            "applications": {app.name: self._app_as_json(app) for app in self.apps},
             "engines": {s: e.model_dump() for s, e in health.engines.items()} if health else None,
             "sessions": health.sessions.model_dump() if health else None,
             "processes": self.usage.processes,
             "memory_bytes": self.usage.memory_bytes,
             "memory_measure": self.usage.measure,
+            "gpus": [asdict(gpu) for gpu in self.gpus],
+        }
+
+    def _app_as_json(self, app: Application) -> dict[str, Any]:
+        taken = self.usage_of.get(app.name, NOTHING)
+        return asdict(app) | {
+            "memory_bytes": taken.memory_bytes,
+            "gpu_memory_bytes": taken.gpu_memory_bytes,
         }
 
     @property
@@ -80,33 +82,20 @@ def status(engine: Engine) -> Status:
             f"No engine is running at {url}.", f"Start it with `{typed('tutor up')}`."
         )
     dashboard = engine.dashboard_of(record) if record else None
-    apps = applications(dashboard) if dashboard else None
-    return Status(url, record, dashboard, apps or [], health, usage(record))
+    apps = (applications(dashboard) if dashboard else None) or []
+    usage_of = replica_usage({app.name: app.pids for app in apps}, gpu_memory())
+    return Status(url, record, dashboard, apps, health, usage(record), usage_of, gpus())
 
 
 def uptime_s(record: Record) -> float:
     return max(0.0, time.time() - record.started_s)
 
 
-def usage(record: Record | None) -> Usage:
-    memory = [_memory(process) for process in (record.processes() if record else [])]
-    measure = "PSS" if all(found == "PSS" for _, found in memory) else "RSS"
-    return Usage(len(memory), sum(size for size, _ in memory), measure)
-
-
-def _memory(process: psutil.Process) -> tuple[int, str]:
-    with contextlib.suppress(psutil.Error, AttributeError):
-        return process.memory_full_info().pss, "PSS"
-    with contextlib.suppress(psutil.Error):
-        return process.memory_info().rss, "RSS"
-    return 0, "PSS"  # it has ended meanwhile
-
-
 def show(found: Status) -> None:
     if found.record is None:
         say("This engine was not started by `tutor up`; only its own word is known.", "yellow")
     if found.apps:
-        out.print(_applications_table(found.apps))
+        out.print(_applications_table(found))
         out.print()
     if found.health is None:
         say("The gateway does not answer (yet).", "yellow")
@@ -121,13 +110,35 @@ def show_json(found: Mapping[str, Any]) -> None:
     say(json.dumps(found, indent=2, ensure_ascii=False))
 
 
-def _applications_table(apps: list[Application]) -> Any:
-    shown = table("application", "state", "replicas", "reason")
-    for app in apps:
+def _applications_table(found: Status) -> Any:
+    shown = table("application", "state", "replicas", "memory", "reason")
+    for app in found.apps:
         replicas = ", ".join(f"{count} {word.lower()}" for word, count in app.replicas.items())
-        reason = app.message.strip().splitlines()[-1:] if not app.running else []
-        shown.add_row(app.name, state(app.status), replicas or "none", Text("".join(reason)))
+        shown.add_row(
+            app.name,
+            state(app.status),
+            replicas or "none",
+            _memory(found.usage_of.get(app.name, NOTHING)),
+            Text(_reason(app)),
+        )
     return shown
+
+
+def _memory(taken: ReplicaUsage) -> str:
+    if not taken.processes:
+        return ""
+    on_gpu = taken.gpu_memory_bytes
+    return _gb(taken.memory_bytes) + ("" if on_gpu is None else f" + {_gb(on_gpu)} of GPU")
+
+
+def _gb(size_bytes: int) -> str:
+    return f"{size_bytes / 1e9:.2f} GB"
+
+
+def _reason(app: Application) -> str:
+    if app.waiting or app.running:
+        return app.waiting
+    return (app.message.strip().splitlines() or [""])[-1]
 
 
 def _facts(found: Status) -> Any:
@@ -142,10 +153,13 @@ def _facts(found: Status) -> Any:
     if found.dashboard:
         shown.add_row("dashboard", found.dashboard)
     if found.record:
-        memory = f"{found.usage.memory_bytes / 1e9:.2f} GB {found.usage.measure}"
+        memory = f"{_gb(found.usage.memory_bytes)} {found.usage.measure}"
         shown.add_row("process", f"pid {found.record.pid} and {found.usage.processes - 1} more")
         shown.add_row("memory", memory)
         shown.add_row("up for", _span(uptime_s(found.record)))
+    for gpu in found.gpus:
+        free = f"{_gb(gpu.free_bytes)} free of {_gb(gpu.total_bytes)}"
+        shown.add_row(f"GPU {gpu.index}", Text(f"{free} ({gpu.name})"))
     return shown
 
 

@@ -64,6 +64,8 @@ def _tell_ready(engine: Engine, record: Record, health: Health) -> None:
     out.print()
     out.print(engines_table(health.engines, reasons=False))
     out.print()
+    if lack := engine.lack_of_gpus():
+        say(lack, "yellow")
     if dashboard := engine.dashboard_of(record):
         login = f"  (login token: `{typed('ray get-auth-token')}`)" if wants_token() else ""
         say(f"Ray dashboard: {dashboard}{login}", "dim")

@@ -11,8 +11,9 @@ from typing import Any, TypeVar
 
 from ray import serve
 from ray.serve.handle import DeploymentHandle
-from ray.serve.schema import ApplicationStatus
+from ray.serve.schema import ApplicationStatusOverview
 
+from deployments.resources import Resources, application_details
 from engines.errors import EngineUnavailable
 
 Answer = TypeVar("Answer")
@@ -29,10 +30,16 @@ class Controller:
         """Raises `RayServeException` when there is no such application."""
         return await self._ask(lambda: serve.get_app_handle(application))
 
-    async def statuses(self) -> dict[str, ApplicationStatus]:
+    async def statuses(self) -> dict[str, ApplicationStatusOverview]:
         """Every application's."""
-        status = await self._ask(serve.status)
-        return {name: app.status for name, app in status.applications.items()}
+        return dict((await self._ask(serve.status)).applications)
+
+    async def details(self) -> dict[str, dict[str, Any]]:
+        """Every application, as in `ServeInstanceDetails`; some milliseconds of work."""
+        return await self._ask(application_details)
+
+    async def resources(self) -> Resources:
+        return await self._ask(Resources.now)
 
     async def _ask(self, question: Callable[[], Answer]) -> Answer:
         asked = asyncio.get_running_loop().run_in_executor(self._thread, question)

@@ -4,11 +4,17 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
-from ray.serve.schema import ApplicationStatus
+from ray.serve._private.common import ReplicaState
+from ray.serve.schema import ApplicationStatus, ApplicationStatusOverview
 
 from deployments.backend import Backend
 from deployments.controller import Controller
+from deployments.gpu_fit import MAKE_ROOM, unplaced, why_unplaced
+from deployments.resources import Resources
+from deployments.settings import SettingsError
 from engines.base import EngineState
 from engines.errors import EngineError
 
@@ -22,12 +28,15 @@ ASK_LIMIT_S = 3.0
 NAMES_LIMIT_S = 0.3
 """Names ride along with other messages, which must not wait for them."""
 
+ADD_IT = "Add it to configs/serve.yaml and run `serve deploy configs/serve.yaml`."
+LOOK_CLOSER = "`tutor status`, or the Ray dashboard, says why."
+
 
 class Graph:
     """The backends by the name of their stage."""
 
     def __init__(self, backends: Mapping[str, Backend], controller: Controller) -> None:
-        self._backends = dict(backends)
+        self._backends = backends  # as it is at each look: tutors' models come and go
         self._controller = controller
         self._states: dict[str, EngineState] = {}
         self._looked_s = float("-inf")
@@ -55,33 +64,41 @@ class Graph:
     async def _look(self) -> dict[str, EngineState]:
         try:
             deployed = await self._controller.statuses()
+            idle = await self._idle(deployed)
         except EngineError as error:
             return {
                 stage: EngineState(backend.application, "unavailable", error.sentence)
                 for stage, backend in self._backends.items()
             }
         asked = {
-            stage: self._state(backend, deployed.get(backend.application))
+            stage: self._state(backend, deployed.get(backend.application), idle)
             for stage, backend in self._backends.items()
         }
         return dict(zip(asked, await asyncio.gather(*asked.values()), strict=True))
 
-    async def _state(self, backend: Backend, status: ApplicationStatus | None) -> EngineState:
+    async def _idle(self, deployed: Mapping[str, ApplicationStatusOverview]) -> "Idle":
+        """Those of our applications of which no replica runs, looked at more closely."""
+        ours = {backend.application for backend in self._backends.values()}
+        names = [name for name in ours & deployed.keys() if not runs(deployed[name])]
+        if not names:
+            return Idle({}, None)
+        details = await self._controller.details()
+        found = {name: details[name] for name in names if name in details}
+        return Idle(found, await self._controller.resources())
+
+    async def _state(
+        self, backend: Backend, status: ApplicationStatusOverview | None, idle: "Idle"
+    ) -> EngineState:
         name = backend.application
         if status is None:
             return EngineState(
                 name,
                 "unavailable",
                 f"The application {name!r} is not deployed.",
-                "Add it to configs/serve.yaml and run `serve deploy configs/serve.yaml`.",
+                ADD_IT,
             )
-        if status is ApplicationStatus.DEPLOY_FAILED:
-            return EngineState(
-                name,
-                "unavailable",
-                f"The application {name!r} could not be started.",
-                "`tutor status`, or the Ray dashboard, says why.",
-            )
+        if (known := idle.state(name, status)) is not None:
+            return known
         try:
             async with asyncio.timeout(ASK_LIMIT_S):
                 state: EngineState = await backend.call("state")
@@ -89,3 +106,46 @@ class Graph:
         except (TimeoutError, EngineError):
             reason = f"The application {name!r} is starting or restarting."
             return EngineState(name, "starting", reason, "Wait a moment.")
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """Applications of which no replica runs; asking them would only cost time."""
+
+    details: Mapping[str, Mapping[str, Any]]
+    """By name, as in `ServeInstanceDetails`."""
+    resources: Resources | None
+
+    def state(self, name: str, status: ApplicationStatusOverview) -> EngineState | None:
+        """None when it runs, or may be up in a moment."""
+        details = self.details.get(name)
+        if details is None:
+            return None
+        if status.status is ApplicationStatus.DEPLOY_FAILED:
+            return EngineState(name, "unavailable", _why_failed(name, status.message), LOOK_CLOSER)
+        deployments = (details.get("deployments") or {}).values()
+        if deployments and not any(each.get("target_num_replicas", 1) for each in deployments):
+            return EngineState(name, "ready", "No replica runs; the first question starts one.")
+        return self._unplaced(name, details)
+
+    def _unplaced(self, name: str, details: Mapping[str, Any]) -> EngineState | None:
+        needs, there = unplaced(details, time.time()), self.resources
+        if not needs or there is None:
+            return None
+        reason = why_unplaced(name, needs, there.free, there.gpus)
+        return EngineState(name, "unavailable", reason, MAKE_ROOM) if reason else None
+
+
+def runs(status: ApplicationStatusOverview) -> bool:
+    """Whether any replica can answer."""
+    return any(
+        deployment.replica_states.get(ReplicaState.RUNNING)
+        for deployment in status.deployments.values()
+    )
+
+
+def _why_failed(name: str, message: str) -> str:
+    """Our own sentence where the message, a traceback, ends with one."""
+    last = (message.strip().splitlines() or [""])[-1]
+    _, ours, sentence = last.partition(f"{SettingsError.__name__}: ")
+    return sentence if ours else f"The application {name!r} could not be started."

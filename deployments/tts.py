@@ -1,8 +1,9 @@
 """Speak: the voice as a Serve application."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from functools import partial
-from typing import Literal, Protocol
+from typing import Literal, Protocol, cast
 
 from ray.serve import Application
 
@@ -65,8 +66,10 @@ class TtsDeployment:
         self._tts = choose(args)
 
     async def speak(self, sentence: str, voice: Voice) -> AsyncIterator[Audio]:
-        async for piece in self._tts.speak(sentence, voice):
-            yield piece
+        speech = cast(AsyncGenerator[Audio, None], self._tts.speak(sentence, voice))
+        async with aclosing(speech) as pieces:
+            async for piece in pieces:
+                yield piece
 
     async def state(self) -> EngineState:
         return await self._tts.state()

@@ -14,7 +14,7 @@ from contextlib import aclosing
 from dataclasses import replace
 
 from engines.base import Audio, EngineState, KnownVoice, Voice
-from engines.errors import EngineError, EngineUnavailable, UnknownVoice
+from engines.errors import EngineError, EngineTimeout, EngineUnavailable, UnknownVoice
 from engines.tts.coqui import CoquiTts
 from engines.tts.espeak import EspeakTts
 from engines.tts.espeak_library import open_espeak
@@ -24,7 +24,17 @@ from engines.tts.stand_in import espeak_stand_in
 logger = logging.getLogger(__name__)
 
 REST_S = 15.0
-"""After a failure Coqui is asked again so much later: memory may be free by then."""
+"""After a failure Coqui is asked again so much later: memory may be free by then. After each
+further one twice as long, because a voice that hangs costs a learner `PIECE_LIMIT_S` each time."""
+
+LONGEST_REST_S = 240.0
+
+FAILURES = 3
+"""In a row, where each alone may lie in its own sentence, are the model's."""
+
+PIECE_LIMIT_S = 15.0
+"""For each piece, where espeak can stand in; less than the turn's own 20 s, so that a voice that
+hangs is known here."""
 
 LOAD_AGAIN_S = 30.0
 """After it could not be loaded: its folder may be there by then, or the network."""
@@ -61,6 +71,8 @@ class BestTts:
         self._coqui: CoquiTts | None = None
         self._voice: LevelledTts | None = None
         self._problem: str | None = None
+        self._failures = 0
+        self._rest_s = REST_S
         self._rests_until_s = float("-inf")
         self._load = load
         self._tried = threading.Event()
@@ -72,16 +84,18 @@ class BestTts:
         if (coqui := self._ready_for(sentence, voice)) is not None:
             begun = False
             try:
-                async with aclosing(coqui.speak(sentence, voice)) as pieces:
+                limit_s = PIECE_LIMIT_S if self._espeak else None
+                speech = coqui.speak(sentence, voice)
+                async with aclosing(_in_time(speech, limit_s)) as pieces:
                     async for piece in pieces:
                         begun = True
                         yield piece
-                self._problem = None
+                self._problem, self._failures, self._rest_s = None, 0, REST_S
                 return
             except UnknownVoice:
                 raise
             except EngineError as error:
-                self._rest(error)
+                self._note_failure(error)
                 if begun or self._espeak is None:
                     raise
         async with aclosing(self._substitute().speak(sentence, _as_espeak(voice))) as pieces:
@@ -101,10 +115,9 @@ class BestTts:
         return state if self._espeak else replace(state, state="unavailable")
 
     async def voices(self) -> list[KnownVoice]:
-        """Those of the engine that speaks now."""
-        if self._coqui is not None and not self._resting():
-            return self._coqui.voices
-        return espeak_voices() if self._espeak else []
+        """Those a tutor may be given; Coqui has somebody alike for each of espeak's."""
+        coqui = self._coqui.voices if self._coqui is not None else []
+        return coqui + (espeak_voices() if self._espeak else [])
 
     async def loaded(self) -> None:
         """Wait until it is known which engine speaks."""
@@ -166,10 +179,38 @@ class BestTts:
     def _resting(self) -> bool:
         return time.monotonic() < self._rests_until_s
 
-    def _rest(self, error: EngineError) -> None:
+    def _note_failure(self, error: EngineError) -> None:
+        """One sentence that cannot be spoken must not take the voice from everybody."""
         logger.warning("Coqui's voice failed: %s", error.sentence)
+        self._failures += 1
+        if self._failures >= FAILURES or isinstance(error, EngineUnavailable | EngineTimeout):
+            self._rest(error)
+
+    def _rest(self, error: EngineError) -> None:
         self._problem = error.sentence
-        self._rests_until_s = time.monotonic() + REST_S
+        if self._resting():
+            return  # it was begun before the failure that is known already
+        self._rests_until_s = time.monotonic() + self._rest_s
+        self._rest_s = min(2 * self._rest_s, LONGEST_REST_S)
+
+
+async def _in_time(
+    speech: AsyncGenerator[Audio, None], limit_s: float | None
+) -> AsyncGenerator[Audio, None]:
+    """The pieces; closes the speech at the end. Raises `EngineTimeout` when one is late."""
+    async with aclosing(speech):
+        while True:
+            try:
+                async with asyncio.timeout(limit_s):
+                    piece = await anext(speech)
+            except StopAsyncIteration:
+                return
+            except TimeoutError as late:
+                raise EngineTimeout(
+                    f"Coqui's voice did not go on within {limit_s:g} s. Use a smaller model, "
+                    "or restart the application `tts` if it stays so."
+                ) from late
+            yield piece
 
 
 def espeak_voices() -> list[KnownVoice]:

@@ -54,7 +54,8 @@ def load_model(
         raise
     except Exception as error:  # torch, pickle, coqpit and the phonemisers all have their own
         reason = first_line(error)
-        logger.warning("The voice model %s could not be loaded", model, exc_info=error)
+        # At length for whoever looks for it only: it is tried again and again.
+        logger.debug("The voice model %s could not be loaded", model, exc_info=error)
     free_memory()
     raise EngineUnavailable(
         f"The voice model `{model}` could not be loaded ({reason}). Check that TTS_MODEL is a "

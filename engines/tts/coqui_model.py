@@ -253,7 +253,9 @@ def _failure(error: Exception, kind: str) -> EngineError:
             "configs/serve.yaml, or name a smaller model in TTS_MODEL."
         )
     logger.error("%s failed", kind, exc_info=error)
-    return EngineUnavailable(
+    # After an error of CUDA nothing works any more in this process; others may be the sentence's.
+    lost = isinstance(error, torch.AcceleratorError)
+    return (EngineUnavailable if lost else EngineError)(
         f"{kind} failed ({first_line(error)}). Try again; the log of the application `tts` says "
         "more."
     )

@@ -4,8 +4,9 @@ from dataclasses import replace
 import pytest
 
 from cli.dashboard import Application
+from cli.memory import Gpu, ReplicaUsage, Usage
 from cli.progress import UNAVAILABLE_AFTER_S, Look, telling_lines
-from cli.status import _span
+from cli.status import Status, _span, show
 from tests.cli.conftest import Tutor
 from tests.running import Running
 from wire.rest import EngineHealth, Health, SessionCount
@@ -43,6 +44,49 @@ def test_spans(seconds: float, says: str) -> None:
     assert _span(seconds) == says
 
 
+def found(*apps: Application) -> Status:
+    """An engine of which `asr` has taken something."""
+    taken = {
+        "asr": ReplicaUsage(2, 1_500_000_000, 2_000_000_000),
+        "tts": ReplicaUsage(1, 10**8, None),
+    }
+    gpu = Gpu(0, "NVIDIA Something [small]", 24_000_000_000, 20_000_000_000)
+    usage = Usage(3, 2 * 10**9, "PSS")
+    return Status("http://127.0.0.1:9000", None, None, list(apps), None, usage, taken, [gpu])
+
+
+def test_memory_is_shown_by_application_and_by_gpu(capsys: pytest.CaptureFixture[str]) -> None:
+    status = found(app("asr"), app("tts"), app("avatar", "DEPLOYING"))
+    show(status)
+    lines = capsys.readouterr().out.splitlines()
+    (asr,) = [line for line in lines if line.startswith("asr")]
+    assert "1.50 GB + 2.00 GB of GPU" in asr
+    (tts,) = [line for line in lines if line.startswith("tts")]
+    assert tts.rstrip().endswith("0.10 GB")
+    (gpu,) = [line for line in lines if line.startswith("GPU 0")]
+    assert "20.00 GB free of 24.00 GB (NVIDIA Something [small])" in gpu
+
+    told = status.as_json()
+    assert told["applications"]["asr"]["gpu_memory_bytes"] == 2_000_000_000
+    assert told["applications"]["tts"]["gpu_memory_bytes"] is None
+    assert told["applications"]["avatar"]["memory_bytes"] == 0
+    assert told["gpus"][0]["free_bytes"] == 20_000_000_000
+    json.dumps(told)
+
+
+def test_what_an_application_waits_for_is_shown(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    waiting = replace(app("asr"), waiting="A replica needs 0.6 GPU.")
+    failed = replace(app("tts", "DEPLOY_FAILED"), message="Traceback\nSettingsError: Too large.\n")
+    show(found(waiting, failed))
+    shown = capsys.readouterr().out
+    assert "A replica needs 0.6 GPU." in shown
+    assert "Too large." in shown
+    assert "Traceback" not in shown
+
+
 # ── waiting ──────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -65,6 +109,8 @@ def test_up_means_that_all_run_and_none_is_starting() -> None:
     assert not replace(up, apps=[app("asr", "DEPLOYING")]).is_up(99)
     assert not replace(up, health=health(asr="starting")).is_up(99)
     assert replace(up, apps=[]).is_up(0), "the dashboard may be closed to us"
+    no_room = replace(app("asr", "DEPLOYING"), waiting="A replica needs 0.6 GPU.")
+    assert replace(up, apps=[no_room]).is_up(0), "that may last for ever; its health tells of it"
 
 
 def test_an_unavailable_engine_is_waited_for_but_not_for_ever() -> None:

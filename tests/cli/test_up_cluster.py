@@ -24,8 +24,9 @@ Done = subprocess.CompletedProcess[str]
 class User:
     """Somebody at a shell of their own."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, **environ: str) -> None:
         self.folder = home
+        self.environ = environ
         self.files = RunFolder(home / "run")
         self.port = free_port()
 
@@ -40,6 +41,7 @@ class User:
                 "MANAGEMENT_API_PORT": str(self.port),
                 "OLLAMA_BASE_URL": "http://127.0.0.1:1",  # nobody's own model answers here
                 "COLUMNS": "200",
+                **self.environ,
             },
             capture_output=True,
             text=True,
@@ -74,6 +76,9 @@ def test_from_up_to_down(user: User) -> None:
     assert set(status["engines"]) == {"asr", "llm", "tts", "avatar"}
     assert status["ports"].keys() == {"http", "dashboard", "haproxy_stats"}
     assert status["memory_bytes"] > 500e6
+    taken = [app["memory_bytes"] for app in applications.values()]
+    assert min(taken) > 20e6, "each has a Python of its own"
+    assert sum(taken) < status["memory_bytes"]
     assert "haproxy" in {process.name() for process in record.processes()}
     assert f"pid {record.pid}" in fine(user.types("status"))
 

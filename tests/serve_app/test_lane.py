@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+from engines.errors import EngineUnavailable
 from engines.stub import StubLlm, StubTts
 from serve_app.settings import Settings
 from tests.running import Running, Session, plain, stub_engines
@@ -81,6 +82,36 @@ async def test_a_socket_that_closes_in_mid_answer_leaves_what_was_written(tmp_pa
             assert question == ("user", "go", False)
             assert answer[1].startswith("Word Word")
             assert answer[2], "marked as interrupted"
+
+
+class Mortal(StubLlm):
+    """Dies in the middle of its first answer."""
+
+    async def reply(self, messages: Any) -> Any:
+        yield "The sun is "
+        if not any(message.role == "assistant" for message in messages):
+            raise EngineUnavailable("The model has gone.")
+        yield "a star."
+
+
+async def test_a_model_that_dies_in_mid_sentence_ends_the_turn_with_an_error_and_is_remembered(
+    tmp_path: Path,
+) -> None:
+    with engine(tmp_path, think=lambda tutor: Mortal()) as running:
+        async with running.live(student_id=7) as session:
+            url = running.socket_url("user_7", session.token)
+            async with running.talk(url) as talk:
+                ask = {"type": "text", "content": "What is the sun?"}
+                await talk.send(**ask, engine_session_id=session.id)
+                error, answer = await talk.receive(), await talk.receive()
+                assert (error["type"], error["code"]) == ("error", "engine_unavailable")
+                assert error["content"] == "The model has gone."
+                assert answer["content"].strip() == "The sun is"
+                assert answer["audio"], "what was written is heard"
+                kept = await stored(running, session)
+                assert kept[-1] == ("assistant", "The sun is ", True)
+                await talk.send(**ask, engine_session_id=session.id)
+                assert (await talk.receive())["content"] == "The sun is a star."
 
 
 async def told(running: Running, session: Session, connection: str) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from engines.base import Audio, KnownVoice, Voice
-from engines.errors import EngineError, EngineUnavailable, UnknownVoice
+from engines.errors import EngineError, EngineTimeout, EngineUnavailable, UnknownVoice
 from engines.tts import choice
 from engines.tts.choice import BestTts, PlainEspeak
 from engines.tts.coqui import CoquiTts
@@ -28,6 +28,7 @@ class Coqui:
 
     kind = "XTTS"
     fails_at: int | None = None
+    hangs_at: int | None = None
     error: EngineError = field(default_factory=lambda: EngineUnavailable("Out of memory."))
     pace: float = 0.1
     heard: list[Voice] = field(default_factory=list)
@@ -41,6 +42,8 @@ class Coqui:
         for index in range(5):
             if index == self.fails_at:
                 raise self.error
+            if index == self.hangs_at:
+                await asyncio.Event().wait()
             yield Audio(np.full(3_600, 3_000, np.int16), RATE_HZ)
 
 
@@ -78,6 +81,22 @@ async def test_what_could_not_be_loaded_is_tried_again(monkeypatch: pytest.Monke
         while await rates(tts) != {RATE_HZ}:
             pass
     assert (await tts.state()).state == "ready"
+
+
+async def test_a_sentence_that_cannot_be_spoken_does_not_take_the_voice_from_others() -> None:
+    refused = EngineError("This number has too many digits.")
+    coqui = Coqui(fails_at=0, error=refused)
+    tts = await loaded(coqui)
+    assert await rates(tts) == {ESPEAK_HZ}  # this sentence
+    assert (await tts.state()).state == "ready"
+    coqui.fails_at = None
+    assert await rates(tts) == {RATE_HZ}  # another learner's
+    coqui.fails_at = 0
+    for _ in range(choice.FAILURES):
+        assert (await tts.state()).state == "ready"
+        assert await rates(tts) == {ESPEAK_HZ}
+    state = await tts.state()
+    assert (state.state, state.remedy) == ("degraded", refused.sentence)
 
 
 async def rates(tts: Any, voice: Voice | None = None) -> set[int]:
@@ -125,7 +144,7 @@ async def test_a_failure_before_the_first_piece_is_not_heard(
     assert await rates(tts) == {ESPEAK_HZ}
     state = await tts.state()
     assert (state.engine, state.remedy) == ("espeak-ng", "Out of memory.")
-    assert (await tts.voices())[0].engine == "espeak-ng"
+    assert {voice.engine for voice in await tts.voices()} == {"coqui", "espeak-ng"}
     coqui.fails_at = None
     assert await rates(tts) == {ESPEAK_HZ}, "it rests for a while"
     monkeypatch.setattr(time, "monotonic", lambda: tts._rests_until_s + 1)
@@ -141,6 +160,47 @@ async def test_a_failure_in_mid_sentence_is_told_and_the_next_one_is_espeaks() -
             pieces.append(piece)
     assert len(pieces) == 2
     assert await rates(tts) == {ESPEAK_HZ}
+
+
+async def test_a_voice_that_hangs_is_left_and_the_other_one_speaks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(choice, "PIECE_LIMIT_S", 0.05)
+    tts = await loaded(Coqui(hangs_at=0))
+    assert await rates(tts) == {ESPEAK_HZ}
+    assert "did not go on within" in (await tts.state()).remedy
+    tts = await loaded(Coqui(hangs_at=1))
+    with pytest.raises(EngineTimeout):
+        await rates(tts)
+    assert await rates(tts) == {ESPEAK_HZ}
+
+
+async def test_the_slowest_model_is_waited_for_when_nobody_can_stand_in(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(choice, "PIECE_LIMIT_S", 0.0)
+    tts = await loaded(Coqui(), fallback=False)
+    assert await rates(tts) == {RATE_HZ}
+
+
+async def test_a_voice_that_fails_again_rests_twice_as_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    coqui = Coqui(fails_at=0)
+    tts = await loaded(coqui)
+    clock = [time.monotonic()]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    rests = []
+    for _ in range(6):
+        assert await rates(tts) == {ESPEAK_HZ}
+        rests.append(tts._rests_until_s - clock[0])
+        clock[0] = tts._rests_until_s + 1
+    assert rests == pytest.approx([15, 30, 60, 120, 240, 240])
+    coqui.fails_at = None
+    assert await rates(tts) == {RATE_HZ}
+    coqui.fails_at = 0
+    assert await rates(tts) == {ESPEAK_HZ}
+    assert tts._rests_until_s - clock[0] == pytest.approx(choice.REST_S), "it was well meanwhile"
 
 
 async def test_an_unknown_voice_is_told_and_is_no_failure() -> None:

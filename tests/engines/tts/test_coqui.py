@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from engines.base import Audio, Voice
-from engines.errors import EngineUnavailable, UnknownVoice
+from engines.errors import EngineError, EngineUnavailable, UnknownVoice
 from engines.tts import coqui_model
 from engines.tts.coqui import PIECE_S, TAIL_S, CoquiTts
 from engines.tts.espeak import EspeakTts
@@ -260,15 +260,17 @@ async def test_without_memory_it_says_so_and_speaks_again(
     assert seconds(await said(xtts, ENGLISH)) > 1
 
 
-async def test_a_failing_model_is_an_engine_error(xtts: CoquiTts) -> None:
+@pytest.mark.parametrize("lost", [True, False])
+async def test_a_failing_model_is_an_engine_error(xtts: CoquiTts, lost: bool) -> None:
     def broken(*_: object) -> None:
-        raise RuntimeError("device-side assert")
+        raise torch.AcceleratorError("odd") if lost else RuntimeError("odd")
 
     vocoder = xtts._model._network.hifigan_decoder  # type: ignore[attr-defined]  # XTTS' own
     hook = vocoder.register_forward_pre_hook(broken)
-    with pytest.raises(EngineUnavailable, match="device-side assert"):
+    with pytest.raises(EngineError, match="odd") as told:
         await said(xtts, ENGLISH)
     hook.remove()
+    assert isinstance(told.value, EngineUnavailable) is lost
 
 
 # ── VITS ──────────────────────────────────────────────────────────────────────────────────────
