@@ -9,13 +9,13 @@ from typing import Any, Self
 from urllib.parse import urlencode, urlsplit
 
 import httpx
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 from websockets.sync.client import ClientConnection, connect
 
 from cli.errors import CommandError, EngineNotRunning, Refused, WrongUsage
 from serve_app.settings import is_loopback
-from wire.rest import Health, SessionCreate, SessionCreated, SessionPublic
+from wire.rest import Health, SessionCreate, SessionCreated, SessionPublic, VoicePublic
 
 Event = dict[str, Any]
 
@@ -115,6 +115,9 @@ class Client:
     def get(self, session_id: str) -> SessionPublic:
         answer = self._ask("GET", f"/v1/sessions/{session_id}")
         return SessionPublic.model_validate_json(answer.content)
+
+    def voices(self) -> list[VoicePublic]:
+        return TypeAdapter(list[VoicePublic]).validate_json(self._ask("GET", "/v1/voices").content)
 
     def end(self, session_id: str) -> int:
         """The HTTP status of the answer."""

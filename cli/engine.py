@@ -13,7 +13,8 @@ import psutil
 from cli.dashboard import dashboard_url
 from cli.environment import STATS_PORT, engine_environment, uses_haproxy
 from cli.errors import CommandError
-from cli.graph_file import read_graph, resolved, tutors_file, written
+from cli.gpus import demand_room, lack_under_load
+from cli.graph_file import Graph, read_graph, resolved, tutors_file, written
 from cli.ports import holder, is_free
 from cli.record import Record, RunFolder
 from cli.surroundings import PROJECT, run_folder
@@ -67,13 +68,14 @@ class Engine:
         The caller holds `files.locked()`.
         """
         graph = self._graph(wish.config)  # first, because nothing is touched when it is wrong
+        demand_room(graph)
         self._check_port()
         if (old := self.files.record()) is not None:
             _end(old)  # what a killed engine has left behind
             self.files.forget()
         environment = engine_environment(plain_serve=wish.plain_serve)
         environment["TUTOR_HOME"] = str(self.files.folder.parent)
-        self.files.graph_file.write_text(graph, "utf-8")
+        self.files.graph_file.write_text(written(graph), "utf-8")
         log_offset = self._rotate_log()
         process = self._spawn(environment)
         record = Record(
@@ -100,11 +102,11 @@ class Engine:
                 start_new_session=True,  # outlives this terminal, and can be found as a whole
             )
 
-    def _graph(self, config: Path) -> str:
+    def _graph(self, config: Path) -> Graph:
         graph = read_graph(config)
         tutors = read_tutors(PROJECT / tutors_file(graph), self._settings)
         address = (self._settings.management_api_host, self._settings.management_api_port)
-        return written(resolved(graph, address, tutors.llm_models))
+        return resolved(graph, address, tutors.llm_models)
 
     def _check_port(self) -> None:
         host, port = self._settings.management_api_host, self._settings.management_api_port
@@ -124,6 +126,10 @@ class Engine:
             return size
         log.replace(log.with_name(log.name + ".1"))
         return 0
+
+    def lack_of_gpus(self) -> str | None:
+        """What of the graph that runs cannot be had at once under load; None: nothing."""
+        return lack_under_load(read_graph(self.files.graph_file))
 
     def dashboard_of(self, record: Record) -> str | None:
         return dashboard_url(self._log(record.log_offset))

@@ -26,8 +26,8 @@ class EngineNotRunning(CommandError):
 class StartFailed(CommandError):
     """The graph did not come up; `details` are the lines that say why."""
 
-    def __init__(self, sentence: str, details: list[str] | None = None) -> None:
-        super().__init__(sentence)
+    def __init__(self, sentence: str, details: list[str] | None = None, remedy: str = "") -> None:
+        super().__init__(sentence, remedy)
         self.details = details or []
 
 

@@ -4,25 +4,22 @@
     status              what runs, and how it is        cli/status.py
     check               everything a client does, once  cli/check.py
     chat                talk with a tutor               cli/chat.py
+    tutors              list, add and remove tutors     cli/tutors.py
 
 Each command imports what it needs when it is called: `tutor --help` must not wait for codecs.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from cli.errors import CommandError, StartFailed, WrongUsage
-from cli.screen import complain
+from cli.errors import WrongUsage
 from cli.surroundings import PROJECT, api_key, settings_in_force
-from deployments.settings import SettingsError
-
-FAILED = 1
-WRONG_USAGE = 2
+from cli.telling import FAILED, told
+from cli.tutors import tutors
 
 app = typer.Typer(
     name="tutor",
@@ -33,6 +30,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+app.add_typer(tutors, name="tutors")
 
 Config = Annotated[
     Path, typer.Option(help="The graph to start.", show_default="configs/serve.yaml")
@@ -60,26 +59,6 @@ def main() -> None:
     app()
 
 
-@contextmanager
-def _told() -> Iterator[None]:
-    """Failures as sentences and exit codes; never a traceback for what a person can mend."""
-    try:
-        yield
-    except SettingsError as wrong:
-        complain(str(wrong))
-        raise typer.Exit(WRONG_USAGE) from wrong
-    except CommandError as failed:
-        complain(failed.sentence)
-        for line in failed.details if isinstance(failed, StartFailed) else []:
-            complain(f"  {line}", "")
-        if failed.remedy:
-            complain(failed.remedy, "yellow")
-        raise typer.Exit(failed.exit_code) from failed
-    except KeyboardInterrupt as interrupted:
-        complain("Interrupted.", "yellow")
-        raise typer.Exit(FAILED) from interrupted
-
-
 @app.command()
 def up(
     config: Config = DEFAULT_CONFIG,
@@ -88,7 +67,7 @@ def up(
     wait: Wait = DEFAULT_WAIT_S,
 ) -> None:
     """Start the engine in the background, and wait until it is ready."""
-    with _told():
+    with told():
         from cli.engine import Engine, Wish
         from cli.up import up
 
@@ -99,7 +78,7 @@ def up(
 @app.command()
 def down() -> None:
     """Stop the engine and everything that belongs to it."""
-    with _told():
+    with told():
         from cli.engine import Engine
         from cli.up import down
 
@@ -119,7 +98,7 @@ def restart(
     wait: Wait = DEFAULT_WAIT_S,
 ) -> None:
     """Stop the engine and start it again, with the options it was started with."""
-    with _told():
+    with told():
         from cli.engine import Engine, Wish
         from cli.up import restart
 
@@ -136,7 +115,7 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Show what runs: applications, engines, sessions, ports and memory."""
-    with _told():
+    with told():
         from cli import status as shown
         from cli.engine import Engine
         from cli.errors import EngineNotRunning
@@ -170,7 +149,7 @@ def check(
     key: Key = None,
 ) -> None:
     """Do once everything that a client does, and say what is wrong."""
-    with _told():
+    with told():
         from cli.check import Walk, check
         from cli.client import Client
 
@@ -204,7 +183,7 @@ def chat(  # noqa: PLR0913 - typer makes an option of each argument
     key: Key = None,
 ) -> None:
     """Talk with a tutor in this terminal."""
-    with _told():
+    with told():
         from cli.chat import ChatWish, chat
         from cli.client import Client
 

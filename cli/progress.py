@@ -47,7 +47,8 @@ class Look:
         return [stage for stage, engine in engines.items() if engine.state == state]
 
     def is_up(self, waited_s: float) -> bool:
-        if self.health is None or not all(app.running for app in self.apps):
+        # What waits for room in the cluster is not waited for; the health tells of it.
+        if self.health is None or not all(app.running or app.waiting for app in self.apps):
             return False
         if self.stages("starting"):
             return False
@@ -79,7 +80,7 @@ def look(engine: Engine, record: Record) -> Look:
 def wait_until_up(engine: Engine, record: Record, console: Console, limit_s: float) -> Health:
     """Raises `StartFailed`."""
     deadline_s = time.monotonic() + limit_s
-    with _shown(console) as show:
+    with shown(console) as show:
         while True:
             now = look(engine, record)
             if now.health is not None and now.is_up(time.time() - record.started_s):
@@ -107,7 +108,7 @@ def _check(engine: Engine, record: Record, now: Look) -> None:
 
 
 @contextmanager
-def _shown(console: Console) -> Iterator[Callable[[str], None]]:
+def shown(console: Console) -> Iterator[Callable[[str], None]]:
     """A line that changes in a terminal; elsewhere a new line for each change."""
     if console.is_terminal:
         with console.status("") as line:

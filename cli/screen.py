@@ -27,6 +27,9 @@ COLOUR_OF = {
     "DEPLOY_FAILED": "red",
 }
 
+FOLDED = ("reason", "remedy", "model")
+"""Columns of sentences and of long names."""
+
 
 def say(sentence: str, style: str = "") -> None:
     """One line as it is: never wrapped, so that a URL or a path can be copied."""
@@ -45,7 +48,7 @@ def table(*columns: str) -> Table:
     shown = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for column in columns:
         # Sentences fold; what stands before them is never cut.
-        shown.add_column(column, overflow="fold", no_wrap=column not in ("reason", "remedy"))
+        shown.add_column(column, overflow="fold", no_wrap=column not in FOLDED)
     return shown
 
 

@@ -274,6 +274,7 @@ def _lifespan(
                 owned = [
                     tasks.create_task(switchboard.watch(), name="watch"),
                     tasks.create_task(switchboard.expire(), name="expire"),
+                    tasks.create_task(tutors.follow(), name="tutors"),
                 ]
                 yield
                 for task in owned:

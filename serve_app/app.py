@@ -23,15 +23,16 @@ from deployments.backend import Backend
 from deployments.controller import Controller
 from deployments.graph import Graph
 from deployments.listening import listening
-from deployments.remote import RemoteAsr, RemoteAvatar, RemoteLlm, RemoteTts
+from deployments.remote import RemoteAsr, RemoteAvatar, RemoteTts
 from deployments.resources import application
-from deployments.settings import SettingsError
+from deployments.tutor_models import TutorModels
 from engines.avatar.viseme.portrait import FACES, portrait
+from engines.base import EngineState
 from engines.vad.silero import SileroVad
 from serve_app.api import create_api
 from serve_app.services import Engines
 from serve_app.settings import Settings, read_settings
-from serve_app.tutors import DEFAULT_LLM_APP, Tutor, Tutors, read_tutors
+from serve_app.tutors import DEFAULT_LLM_APP, Tutors, read_tutors
 
 PROJECT = Path(__file__).resolve().parents[1]
 
@@ -61,13 +62,7 @@ class Gateway:
 
 def _tutors(args: AppArgs, settings: Settings) -> Tutors:
     """Raises `SettingsError` when the file is wrong, or names a face that there is not."""
-    tutors = read_tutors(PROJECT / args.tutors, settings)
-    if unknown := tutors.faces - set(FACES):
-        raise SettingsError(
-            f"The tutors' file {args.tutors}: there is no face {sorted(unknown)[0]!r}; there are "
-            f"{', '.join(FACES)}."
-        )
-    return tutors
+    return read_tutors(PROJECT / args.tutors, settings, FACES)
 
 
 def _engines(tutors: Tutors, settings: Settings) -> Engines:
@@ -78,25 +73,29 @@ def _engines(tutors: Tutors, settings: Settings) -> Engines:
         return Backend(application, settings.backend_wait_seconds, controller)
 
     asr, tts, avatar = backend("asr"), backend("tts"), backend("avatar")
-    llms = {app: backend(app) for app in sorted(tutors.llm_apps)}
-    remote_llms = {app: RemoteLlm(backend) for app, backend in llms.items()}
-    stages = {"llm" if app == DEFAULT_LLM_APP else app: llm for app, llm in llms.items()}
+    llm = backend(DEFAULT_LLM_APP)
+    models = TutorModels(llm, backend, controller, lambda: tutors.llm_apps)
+    stages = {"asr": asr, "llm": llm, "tts": tts, "avatar": avatar}
+    graph = Graph(stages, controller)
 
-    graph = Graph({"asr": asr, **stages, "tts": tts, "avatar": avatar}, controller)
+    async def states() -> dict[str, EngineState]:
+        models.keep_up(stages)
+        return models.told(await graph.states())
 
-    def think(tutor: Tutor) -> RemoteLlm:
-        return remote_llms[tutor.llm_app]
+    async def names() -> dict[str, str]:
+        models.keep_up(stages)
+        return await graph.names()
 
     return Engines(
         hear=RemoteAsr(asr),
-        think=think,
+        think=lambda tutor: models.of(tutor.llm_app),
         speak=RemoteTts(tts),
         show=RemoteAvatar(avatar),
         backdrop=portrait,
         detector=SileroVad,
         faces=FACES,
-        states=graph.states,
-        names=graph.names,
+        states=states,
+        names=names,
         voices=lambda: tts.call("voices"),
     )
 

@@ -1,54 +1,31 @@
-"""Who the tutors are: name, language, prompt, voice and face, from `configs/tutors.yaml`."""
+"""Who the tutors are, from `configs/tutors.yaml` and the environment, and that as it changes."""
 
+import asyncio
+import hashlib
+import logging
 import re
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import NoReturn
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from deployments.settings import SettingsError
 from engines.base import Voice
 from engines.errors import UnknownAvatar
 from serve_app.settings import Settings
+from serve_app.tutors_file import ModelEntry, TutorEntry, TutorsFile, TutorsSource
 
-DEFAULT_PROMPT = (
-    "You are {name}, a patient tutor who is speaking with a student. Answer in the student's "
-    "language, in a few short spoken sentences, and end with a question when it helps to learn."
-)
+logger = logging.getLogger(__name__)
+
 DEFAULT_LLM_APP = "llm-default"
 """The Serve application that holds `DEFAULT_LLM_MODEL`."""
 
+LOOK_INTERVAL_S = 1.0
+"""How soon a change of the file is in force; a look costs one `stat`."""
+
 _AVATAR_OF_TUTOR = re.compile(r"^avatar_tutor_(\d+)$")
-
-
-class VoiceEntry(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-    name: str = ""
-    rate: float = Field(default=1.0, ge=0.5, le=2)
-    pitch: float = Field(default=1.0, ge=0.5, le=2)
-    language: str | None = Field(default=None, pattern=r"^[a-z]{2,3}$")
-
-
-class TutorEntry(BaseModel):
-    """One tutor as the file describes it."""
-
-    model_config = ConfigDict(extra="forbid")
-    name: str = "Tutor"
-    language: str | None = Field(default=None, pattern=r"^[a-z]{2,3}$")
-    """Hint for the recogniser; None: as it hears."""
-    prompt: str = DEFAULT_PROMPT
-    model: str | None = None
-    """Language model; None: `TUTOR_{id}_LLM_MODEL` or `DEFAULT_LLM_MODEL`."""
-    voice: VoiceEntry = VoiceEntry()
-    face: str
-
-
-class TutorsFile(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-    tutors: dict[int, TutorEntry] = {}
-    anyone: list[TutorEntry] = Field(min_length=1)
-    """Stand in, by turns, for tutors that the file does not name."""
 
 
 class Tutor(BaseModel):
@@ -62,19 +39,46 @@ class Tutor(BaseModel):
     voice: Voice
     face: str
     llm_app: str
+    kb: str | None = None
+    """Its knowledge base. Carried, and not used yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class LlmModel:
+    """A language model, and how its application runs."""
+
+    name: str
+    entry: ModelEntry = ModelEntry()
 
 
 class Tutors:
     """All tutors by id; an id the file does not name gets one of its stand-ins."""
 
-    def __init__(self, file: TutorsFile, settings: Settings) -> None:
-        self._file = file
+    def __init__(self, source: TutorsSource, settings: Settings) -> None:
+        """Raises `SettingsError` when the file is wrong."""
+        self._source = source
         self._settings = settings
+        self._take(source.read())
+
+    def _take(self, file: TutorsFile) -> None:
+        self._file = file
+        self._apps = llm_apps(self._models(), self._settings.default_llm_model)
+
+    async def follow(self) -> NoReturn:
+        """Take over each change of the file; a wrong one is logged, and the old one stays."""
+        while True:
+            await asyncio.sleep(LOOK_INTERVAL_S)
+            try:
+                file = await asyncio.to_thread(self._source.news)
+            except SettingsError as wrong:
+                logger.error("%s The tutors stay as they were; mend the file.", wrong)
+                continue
+            if file is not None:
+                self._take(file)
+                logger.info("The tutors are now those of %s.", self._source.path)
 
     def get(self, tutor_id: int) -> Tutor:
-        anyone = self._file.anyone
-        entry = self._file.tutors.get(tutor_id) or anyone[tutor_id % len(anyone)]
-        model = entry.model or self._settings.llm_model(tutor_id)
+        entry = self.entry(tutor_id)
         return Tutor(
             id=tutor_id,
             name=entry.name,
@@ -82,8 +86,27 @@ class Tutors:
             prompt=entry.prompt.replace("{name}", entry.name),
             voice=Voice(**entry.voice.model_dump(), tutor_id=tutor_id),
             face=entry.face,
-            llm_app=llm_app(model, self._settings),
+            llm_app=self._apps[self.model(tutor_id, entry)],
+            kb=entry.kb,
         )
+
+    def entry(self, tutor_id: int) -> TutorEntry:
+        """What the file says of a tutor, or of the one that stands in for it."""
+        anyone = self._file.anyone
+        return self._file.tutors.get(tutor_id) or anyone[tutor_id % len(anyone)]
+
+    def model(self, tutor_id: int, entry: TutorEntry) -> str:
+        """The language model in force: the environment's word comes before the file's."""
+        own = self._settings.tutor_llm_models.get(tutor_id) or entry.model
+        return own or self._settings.default_llm_model
+
+    @property
+    def file(self) -> TutorsFile:
+        return self._file
+
+    def app(self, model: str) -> str:
+        """The application of a language model that some tutor uses."""
+        return self._apps[model]
 
     def face_of(self, avatar_id: str, faces: tuple[str, ...]) -> str:
         """The face an `avatar_id` of the wire means: the name of a face, or `avatar_tutor_{id}`.
@@ -100,43 +123,51 @@ class Tutors:
         )
 
     @property
-    def llm_models(self) -> dict[str, str]:
-        """Each application of a language model that a tutor asks for by name, with its model; the
-        default one, which reads DEFAULT_LLM_MODEL by itself, is not among them."""
-        entries = (*self._file.tutors.values(), *self._file.anyone)
-        models = {entry.model for entry in entries if entry.model}
-        models |= set(self._settings.tutor_llm_models.values())
-        by_app = {llm_app(model, self._settings): model for model in sorted(models)}
-        by_app.pop(DEFAULT_LLM_APP, None)
-        return by_app
+    def llm_models(self) -> dict[str, LlmModel]:
+        """Each application of a language model, with its model and how it runs; the default one,
+        which reads DEFAULT_LLM_MODEL by itself, is there only when the file says how it runs."""
+        listed = self._file.models
+        models = {app: LlmModel(m, listed.get(m, ModelEntry())) for m, app in self._apps.items()}
+        if self._settings.default_llm_model not in listed:
+            del models[DEFAULT_LLM_APP]
+        return models
 
     @property
     def llm_apps(self) -> set[str]:
         """The applications of all language models that a tutor may need."""
-        return {DEFAULT_LLM_APP, *self.llm_models}
+        return set(self._apps.values())
 
-    @property
-    def faces(self) -> set[str]:
-        return {entry.face for entry in (*self._file.tutors.values(), *self._file.anyone)}
-
-
-def llm_app(model: str, settings: Settings) -> str:
-    """Name of the Serve application that holds a language model."""
-    if model == settings.default_llm_model:
-        return DEFAULT_LLM_APP
-    return "llm-" + re.sub(r"[^a-z0-9]+", "-", model.lower()).strip("-")
+    def _models(self) -> Iterator[str]:
+        """Every model that a tutor asks for, in the order of the file."""
+        for tutor_id, entry in self._file.tutors.items():
+            yield self.model(tutor_id, entry)
+        for entry in self._file.anyone:
+            if entry.model:
+                yield entry.model
+        yield from (model for _, model in sorted(self._settings.tutor_llm_models.items()))
 
 
-def read_tutors(path: Path, settings: Settings) -> Tutors:
-    """Read the file. Raises `SettingsError` with the place of what is wrong."""
-    try:
-        content: Any = yaml.safe_load(path.read_text("utf-8"))
-        return Tutors(TutorsFile.model_validate(content), settings)
-    except OSError as missing:
-        raise SettingsError(f"The tutors' file {path} cannot be read: {missing}") from missing
-    except yaml.YAMLError as broken:
-        raise SettingsError(f"The tutors' file {path} is not YAML: {broken}") from broken
-    except ValidationError as invalid:
-        finding = invalid.errors(include_url=False)[0]
-        place = " → ".join(str(part) for part in finding["loc"])
-        raise SettingsError(f"The tutors' file {path}: {place}: {finding['msg']}") from invalid
+def llm_apps(models: Iterable[str], default: str) -> dict[str, str]:
+    """The Serve application of each language model, named after it. Two models whose names would
+    give the same application are told apart: the later one's gets some letters more."""
+    apps = {default: DEFAULT_LLM_APP}
+    for model in models:
+        if model not in apps:
+            apps[model] = _app(model, set(apps.values()))
+    return apps
+
+
+def _app(model: str, taken: Collection[str]) -> str:
+    words = re.sub(r"[^a-z0-9]+", "-", model.lower()).strip("-")
+    if words and f"llm-{words}" not in taken:
+        return f"llm-{words}"
+    digest = hashlib.sha256(model.encode()).hexdigest()[:8]
+    return "-".join(filter(None, ("llm", words, digest)))
+
+
+def read_tutors(path: Path, settings: Settings, faces: Collection[str] = ()) -> Tutors:
+    """Read the file; each face must be one of `faces`, unless there are none.
+
+    Raises `SettingsError` with the place of what is wrong.
+    """
+    return Tutors(TutorsSource(path, faces), settings)

@@ -1,12 +1,19 @@
+import asyncio
+import logging
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 from deployments.settings import SettingsError
 from engines.errors import UnknownAvatar
+from serve_app import tutors as tutors_module
 from serve_app.settings import Settings
-from serve_app.tutors import Tutors, read_tutors
-from tests.running import PROJECT
+from serve_app.tutors import Tutors, llm_apps, read_tutors
+from serve_app.tutors_file import ModelEntry
+from tests.running import PROJECT, eventually
 
 FACES = ("mei", "anna", "david")
 
@@ -49,7 +56,109 @@ def test_each_model_that_is_asked_for_by_name_has_one_application(tmp_path: Path
         default_llm_model="default", tutor_llm_models={2: "set:2", 3: "default", 9: "own:1"}
     )
     models = read_tutors(file, settings).llm_models
-    assert models == {"llm-own-1": "own:1", "llm-own-2": "own:2", "llm-set-2": "set:2"}
+    assert {app: model.name for app, model in models.items()} == {
+        "llm-own-1": "own:1",
+        "llm-own-2": "own:2",
+        "llm-set-2": "set:2",
+    }
+
+
+def test_the_environment_goes_before_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "tutors.yaml"
+    file.write_text("tutors: {1: {face: anna, model: 'own:1'}}\nanyone: [{face: anna}]")
+    tutors = read_tutors(file, Settings(tutor_llm_models={1: "set:1"}))
+    assert tutors.get(1).llm_app == "llm-set-1"
+    assert set(tutors.llm_models) == {"llm-set-1"}
+
+
+def test_a_model_runs_as_the_file_says(tmp_path: Path) -> None:
+    file = tmp_path / "tutors.yaml"
+    file.write_text(
+        """
+        tutors: {1: {face: anna, model: "own:1", kb: kb-7}}
+        anyone: [{face: anna}]
+        models:
+          "own:1": {min_replicas: 0, engine: ollama}
+          unused: {gpu: 0.5}
+        """
+    )
+    tutors = read_tutors(file, Settings(default_llm_model="usual"))
+    assert tutors.get(1).kb == "kb-7"
+    assert {app: model.entry for app, model in tutors.llm_models.items()} == {
+        "llm-own-1": ModelEntry(min_replicas=0, engine="ollama")
+    }
+    default = read_tutors(file, Settings(default_llm_model="unused"))
+    assert default.llm_models["llm-default"].entry == ModelEntry(gpu=0.5)
+
+
+def test_models_of_similar_names_have_applications_of_their_own() -> None:
+    models = ["qwen3:8b", "qwen3-8b", "Qwen3_8B", "default", "模型", "usual"]
+    apps = llm_apps(models, "usual")
+    assert len(set(apps.values())) == len(models)
+    assert apps["qwen3:8b"] == "llm-qwen3-8b"
+    assert apps["usual"] == "llm-default"
+    assert all(app.isascii() and app.startswith("llm-") for app in apps.values())
+    assert llm_apps([*models, "qwen3.8b"], "usual").items() > apps.items(), "names do not change"
+
+
+# ── while the file changes ───────────────────────────────────────────────────────────────────────
+
+
+@asynccontextmanager
+async def followed(file: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Tutors]:
+    monkeypatch.setattr(tutors_module, "LOOK_INTERVAL_S", 0.02)
+    tutors = read_tutors(file, Settings(default_llm_model="usual"), FACES)
+    following = asyncio.create_task(tutors.follow())
+    try:
+        yield tutors
+    finally:
+        following.cancel()
+        with suppress(asyncio.CancelledError):
+            await following
+
+
+def rewrite(file: Path, content: str) -> None:
+    """As editors and the command do: the new file comes all at once."""
+    (new := file.with_name("new")).write_text(content)
+    os.replace(new, file)
+
+
+async def test_a_change_of_the_file_is_taken_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "tutors.yaml"
+    file.write_text("anyone: [{face: anna, name: Old}]")
+    async with followed(file, monkeypatch) as tutors:
+        rewrite(file, "tutors: {7: {face: mei, model: 'm:1'}}\nanyone: [{face: anna, name: New}]")
+        await eventually(lambda: tutors.get(1).name == "New")
+        assert tutors.get(7).llm_app == "llm-m-1"
+        assert tutors.llm_apps == {"llm-default", "llm-m-1"}
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [("anyone: [", "not YAML"), ("anyone: [{face: bob}]", "'bob'"), (None, "cannot be read")],
+)
+async def test_a_wrong_file_is_told_once_and_the_old_one_stays(
+    content: str | None,
+    told: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    file = tmp_path / "tutors.yaml"
+    file.write_text("anyone: [{face: anna, name: Old}]")
+    async with followed(file, monkeypatch) as tutors:
+        if content is None:
+            file.unlink()
+        else:
+            rewrite(file, content)
+        await eventually(lambda: told in caplog.text)
+        assert tutors.get(1).name == "Old"
+        rewrite(file, "anyone: [{face: anna, name: New}]")
+        await eventually(lambda: tutors.get(1).name == "New")
+    errors = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert len(errors) == 1
 
 
 def test_an_avatar_id_is_a_face_or_a_tutors(tutors: Tutors) -> None:
@@ -68,6 +177,12 @@ def test_an_avatar_id_is_a_face_or_a_tutors(tutors: Tutors) -> None:
         ("anyone: [{face: mei, voice: {rate: 9}}]", "rate"),
         ("anyone: [", "not YAML"),
         ("", "Input should be"),
+        (
+            "anyone: [{face: mei}]\nmodels: {a: {min_replicas: 3, max_replicas: 2}}",
+            "models → a: min",
+        ),
+        ("anyone: [{face: mei}]\nmodels: {a: {engine: magic}}", "engine"),
+        ("anyone: [{face: mei, kb: ''}]", "kb"),
     ],
 )
 def test_a_wrong_file_is_refused_with_the_place(content: str, told: str, tmp_path: Path) -> None:
