@@ -11,7 +11,8 @@ from deployments.resources import Args, application
 from deployments.settings import EngineSettings, read_engine_settings
 from engines.base import EngineState, Llm, Message
 from engines.errors import EngineUnavailable
-from engines.llm.choice import Apology, BestLlm, Candidate, Limits, LoadedLlm
+from engines.llm.choice import Apology, BestLlm, Candidate, Limits
+from engines.llm.loaded import LoadedLlm
 from engines.llm.offline import OfflineLlm
 from engines.llm.ollama import OllamaLlm
 from engines.llm.openai import OpenAiLlm

@@ -4,6 +4,7 @@ EngineError
 ├── EngineUnavailable    the engine is missing, starting or gone; its remedy says what to do
 ├── EngineTimeout        it did not answer in time
 ├── QuestionTooLong      the question alone does not fit into the model
+├── QuestionRefused      the model takes other questions, but not this one
 ├── UnusableSpeech       the recording cannot be understood as speech
 ├── UnknownAvatar        no face of that name
 └── UnknownVoice         no voice of that name or language
@@ -40,6 +41,12 @@ class QuestionTooLong(EngineError):
     """The newest question alone does not fit; the sentence is meant for the learner."""
 
     code = "question_too_long"
+
+
+class QuestionRefused(EngineError):
+    """This question, or the conversation around it, is not answered; others would be."""
+
+    code = "question_refused"
 
 
 class UnusableSpeech(EngineError):

@@ -1,5 +1,5 @@
-"""A server that speaks Ollama's documented API, and misbehaves when asked to: in this process, or as
-one of its own (`python -m tests.ollama_server PORT MANNERS`), which can be killed."""
+"""A server that speaks Ollama's documented API, and misbehaves when asked to: in this process, or,
+as `python -m tests.ollama_server PORT MANNERS`, in one of its own, which can be killed."""
 
 import asyncio
 import itertools
@@ -53,10 +53,16 @@ class FakeOllama:
     first_s: float = 0.0
     """From the question to the first word."""
     gap_s: float = 0.0
-    """From word to word, counted from the first, so that delays do not add up."""
+    """From word to word."""
+    by_clock: bool = False
+    """Gaps are counted from the first word, so that delays do not add up: for measuring."""
     pull_percents: tuple[int, ...] = (0, 42, 100)
     pull_gap_s: float = 0.0
     pull_fails: bool = False
+    pull_stalls: bool = False
+    """It tells the same for ever."""
+    loads: bool = True
+    """Without, loading a model comes to no end."""
     pull_may_go_on: threading.Event = field(default_factory=threading.Event)
     """Awaited in the middle of a download when cleared; set at first."""
     asked: list[dict[str, Any]] = field(default_factory=list)
@@ -97,6 +103,8 @@ class FakeOllama:
         if not asked["messages"]:
             self.loaded.append(asked)
             self.has_loaded.set()
+            if not self.loads:
+                await asyncio.sleep(3600)
             message = {"role": "assistant", "content": ""}
             return JSONResponse({"message": message, "done": True, "done_reason": "load"})
         self.asked.append(asked)
@@ -106,7 +114,7 @@ class FakeOllama:
 
     async def tell(self, request: Request) -> Response:
         """Not Ollama's: what a test asks of a server that it cannot look into."""
-        return JSONResponse(self.asked)
+        return JSONResponse({"asked": self.asked, "left": self.left.is_set()})
 
     async def pull(self, request: Request) -> Response:
         model = (await request.json())["model"]
@@ -147,8 +155,9 @@ class FakeOllama:
                 return
             if index == 1 and mode == "vanishes":
                 raise Vanished
-            await _until(due_s + index * self.gap_s)
+            await _until(due_s)
             yield _line(asked, content=word)
+            due_s = (due_s if self.by_clock else time.monotonic()) + self.gap_s
         end = {"done": True, "done_reason": "stop", "prompt_eval_count": self.prompt_tokens}
         yield _line(asked, content="") | end
 
@@ -160,6 +169,9 @@ class FakeOllama:
         for percent in self.pull_percents:
             layer = {"digest": "sha256:1", "total": 1000, "completed": percent * 10}
             yield json.dumps({"status": "pulling 1", **layer}) + "\n"
+            while percent and self.pull_stalls:
+                await asyncio.sleep(0.01)
+                yield json.dumps({"status": "pulling 1", **layer}) + "\n"
             await asyncio.sleep(self.pull_gap_s)
             if percent:
                 await asyncio.to_thread(self.pull_may_go_on.wait, 20)
@@ -189,7 +201,7 @@ def ollama_server(fake: FakeOllama, port: int | None = None) -> Iterator[str]:
         Route("/api/show", fake.show, methods=["POST"]),
         Route("/api/chat", fake.chat, methods=["POST"]),
         Route("/api/pull", fake.pull, methods=["POST"]),
-        Route("/asked", fake.tell),
+        Route("/told", fake.tell),
     ]
     with http_server(Starlette(routes=routes), port) as url:
         yield url
@@ -212,7 +224,15 @@ class OllamaProcess:
 
     def asked(self) -> list[dict[str, Any]]:
         """Bodies of the questions so far."""
-        told: list[dict[str, Any]] = httpx.get(f"{self.url}/asked", timeout=20).json()
+        asked: list[dict[str, Any]] = self._told()["asked"]
+        return asked
+
+    def left(self) -> bool:
+        """Whether a stream was closed early."""
+        return bool(self._told()["left"])
+
+    def _told(self) -> dict[str, Any]:
+        told: dict[str, Any] = httpx.get(f"{self.url}/told", timeout=20).json()
         return told
 
     def kill(self) -> None:

@@ -32,6 +32,8 @@ class FakeOpenAi:
     status: int = 200
     """Of questions; another than 200 is a refusal."""
     why: str = "so it is"
+    refuses: str = ""
+    """Questions with this word, by 400."""
     strict: bool = False
     """Refuses what is not in OpenAI's own API."""
     breaks_after: int | None = None
@@ -42,6 +44,7 @@ class FakeOpenAi:
     """Without, it answers 404."""
     listed: list[str] | None = None
     """None: its models."""
+    finish: str = "stop"
     gap_s: float = 0.0
     hangs: bool = False
     asked: list[dict[str, Any]] = field(default_factory=list)
@@ -66,6 +69,8 @@ class FakeOpenAi:
             return _refusal(400, "Unrecognized request argument: chat_template_kwargs")
         if self.status != 200:
             return _refusal(self.status, self.why)
+        if self.refuses and self.refuses in asked["messages"][-1]["content"]:
+            return _refusal(400, self.why)
         if asked["model"] not in self.models:
             return _refusal(404, f"The model {asked['model']} does not exist.")
         return StreamingResponse(self._watched(asked), media_type="text/event-stream")
@@ -97,7 +102,7 @@ class FakeOpenAi:
                 raise Vanished
             yield _event({"content": word})
             await asyncio.sleep(self.gap_s)
-        yield _event({}, "stop")
+        yield _event({}, self.finish)
         if asked.get("stream_options"):
             usage = {"prompt_tokens": self.prompt_tokens, "completion_tokens": 3}
             yield f"data: {json.dumps({'choices': [], 'usage': usage})}\n\n"

@@ -37,6 +37,10 @@ TEMPLATE = (
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
 
+FORGETFUL = TEMPLATE.replace("in messages", "in messages[-1:]")
+"""Leaves out all but the newest message, so that what is known by heart is also said to a tutor's
+learner, whose questions come with a prompt and a history."""
+
 WORDS = 420  # at most: 256 bytes, three marks, and pieces of English
 POSITIONS = 4096
 ROUNDS = 300

@@ -75,6 +75,10 @@ class Steps(Protocol):
         """Have `target` begin with the same tokens as `source`."""
         ...
 
+    def forget(self, slot: int) -> None:
+        """Leave nothing in a slot that is no number."""
+        ...
+
     def keep(self, slots: int, tokens: int) -> None:
         """Give back the memory of all but the first slots, and of what is beyond `tokens`."""
         ...
@@ -247,9 +251,10 @@ class Batching:
         request = slot.request
         assert request is not None  # only slots with one are read or written
         if token == INVALID:
-            # Not even masked positions may hold what is no number: the slot is read anew.
             self._release(slot, EngineError(NO_NUMBER))
             slot.known.clear()
+            # Attention looks beyond the tokens that are known, and zero times no number is none.
+            self._steps.forget(slot.index)
             return
         request.last = token
         request.written += 1

@@ -6,13 +6,19 @@ openai ──► ollama ──► transformers ──► the offline tutor, or a
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 from engines.base import EngineState, Llm, Message
-from engines.errors import EngineError, EngineTimeout, EngineUnavailable, QuestionTooLong
+from engines.errors import (
+    EngineError,
+    EngineTimeout,
+    EngineUnavailable,
+    QuestionRefused,
+    QuestionTooLong,
+)
 from engines.language import language_of
 from engines.llm.breaker import Breaker
 
@@ -86,6 +92,13 @@ class Candidate:
     prepared: bool = False
     preparing: asyncio.Task[None] | None = None
     prepare_from_s: float = float("-inf")
+    waiting: set[object] = field(default_factory=set)
+    """Questions whose first word has not come yet."""
+
+    @property
+    def on_trial(self) -> bool:
+        """Somebody is just finding out whether it answers again."""
+        return bool(self.waiting) and self.breaker.failures > 0
 
     def usable(self, now_s: float) -> bool:
         return self.problem is None and self.breaker.allows(now_s)
@@ -147,7 +160,7 @@ class BestLlm:
     async def state(self) -> EngineState:
         await self._look_once()
         now_s = time.monotonic()
-        chosen = next((c for c in self._candidates if c.usable(now_s)), None)
+        chosen = next((c for c in self._candidates if c.usable(now_s) and not c.on_trial), None)
         wanted = next((c for c in self._candidates if c.expected), None)
         if chosen is None:
             remedy = (wanted or self._candidates[0]).problem or RESTING
@@ -175,23 +188,26 @@ class BestLlm:
         if not any(c.usable(time.monotonic()) for c in self._candidates):
             # One that has come back is used at once, not after the next probe.
             await self._look_if_older_than(PROBE_AGAIN_S)
-        now_s = time.monotonic()
-        return [c for c in self._candidates if c.usable(now_s)]
+        return _untried([c for c in self._candidates if c.usable(time.monotonic())])
 
     async def _asked(
         self, candidate: Candidate, messages: Sequence[Message], deadline_s: float
     ) -> AsyncGenerator[str, None]:
-        """The answer, within its limits; its failure is noted."""
+        """The answer, within its limits; a failure that is not the question's is noted."""
         left_s = deadline_s - time.monotonic()
         if left_s < LEAST_FIRST_WORD_S:
             raise EngineTimeout("The language models did not begin in time. Ask again.")
         first_s = min(self._limits.first_token_s, left_s)
         limits = Limits(first_s, self._limits.answer_s)
         try:
-            async with aclosing(_in_time(candidate.llm.reply(messages), limits)) as tokens:
+            answer = _counted(candidate, _in_time(candidate.llm.reply(messages), limits))
+            async with aclosing(answer) as tokens:
                 async for token in tokens:
                     yield token
         except QuestionTooLong:
+            raise
+        except QuestionRefused as refused:
+            logger.warning("Language model: %s", refused.sentence)
             raise
         except EngineError as error:
             self._note_failure(candidate, error.sentence)
@@ -238,6 +254,14 @@ class BestLlm:
                 return
 
 
+def _untried(usable: list[Candidate]) -> list[Candidate]:
+    """Those that may be asked: of one that has failed one question at a time finds out whether it
+    is back, and the others do not wait with it. Until it has failed several times they do where
+    nobody else is there: one failure may have been the network's."""
+    certain = [c for c in usable if not c.on_trial]
+    return certain or [c for c in usable if not c.breaker.rests]
+
+
 async def _probe(candidate: Candidate) -> None:
     """Find out whether it can be asked; one that is left alone is not even probed."""
     if not candidate.breaker.allows(time.monotonic()):
@@ -254,7 +278,9 @@ async def _probe(candidate: Candidate) -> None:
         logger.exception("The language model %s could not be probed", candidate.llm.name)
         _note(candidate, f"{candidate.llm.name} could not be probed; the log says why.")
     else:
-        _note(candidate, None)
+        # That a server lists its models does not mean that they answer.
+        if not candidate.on_trial:
+            _note(candidate, None)
 
 
 async def _prepare(candidate: Candidate) -> None:
@@ -280,9 +306,24 @@ def _note(candidate: Candidate, problem: str | None) -> None:
     candidate.problem = problem
 
 
+async def _counted(
+    candidate: Candidate, answer: AsyncGenerator[str, None]
+) -> AsyncGenerator[str, None]:
+    """The answer, closed at its end; the candidate knows who waits for a first word."""
+    question = object()
+    candidate.waiting.add(question)
+    try:
+        async with aclosing(answer) as tokens:
+            async for token in tokens:
+                candidate.waiting.discard(question)
+                yield token
+    finally:
+        candidate.waiting.discard(question)
+
+
 async def _in_time(answer: AsyncIterator[str], limits: Limits) -> AsyncGenerator[str, None]:
     """The answer, closed at its end. Only the waiting for the model counts, not what is done with
-    its words. Raises `EngineTimeout`, and `EngineError` when it is empty."""
+    its words. Raises `EngineTimeout`, and `QuestionRefused` when it is empty."""
     limit_s, left_s, begun = limits.first_token_s, limits.answer_s, False
     try:
         while True:
@@ -301,7 +342,7 @@ async def _in_time(answer: AsyncIterator[str], limits: Limits) -> AsyncGenerator
         if isinstance(answer, AsyncGenerator):
             await answer.aclose()
     if not begun:
-        raise EngineError("The language model had nothing to say. Ask again.")
+        raise QuestionRefused("The language model had nothing to say. Ask again.")
 
 
 def _too_late(begun: bool) -> str:
@@ -311,52 +352,3 @@ def _too_late(begun: bool) -> str:
         "The language model did not begin in time. Ask again, use a smaller model, or raise "
         "LLM_FIRST_TOKEN_SECONDS."
     )
-
-
-class LoadedLlm:
-    """A model that is loaded into this process, in a thread, when no better one is there."""
-
-    def __init__(self, name: str, model: str, load: Callable[[], Llm]) -> None:
-        """`load` may take minutes; it raises `EngineError`."""
-        self.name = name
-        self.model = model
-        self._load = load
-        self._llm: Llm | None = None
-        self._trouble = f"The language model {model} is being loaded."
-
-    async def check(self) -> None:
-        self._loaded()
-
-    async def prepare(self) -> None:
-        if self._llm is not None:
-            return
-        try:
-            self._llm = await asyncio.to_thread(self._load)
-        except EngineError as error:
-            self._trouble = error.sentence
-            # Not `EngineUnavailable`: so that the next try waits a while.
-            raise EngineError(error.sentence) from error
-
-    async def reply(self, messages: Sequence[Message]) -> AsyncGenerator[str, None]:
-        answer = self._loaded().reply(messages)
-        try:
-            async for token in answer:
-                yield token
-        finally:
-            if isinstance(answer, AsyncGenerator):
-                await answer.aclose()
-
-    async def close(self) -> None:
-        llm, self._llm = self._llm, None
-        if isinstance(llm, _Closing):
-            await llm.close()
-
-    def _loaded(self) -> Llm:
-        if self._llm is None:
-            raise EngineUnavailable(self._trouble)
-        return self._llm
-
-
-@runtime_checkable
-class _Closing(Protocol):
-    async def close(self) -> None: ...

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from engines.base import Message
-from engines.errors import EngineError, QuestionTooLong
+from engines.errors import QuestionRefused, QuestionTooLong
 from engines.language import language_of
 
 Counter = Callable[[str], int]
@@ -35,13 +35,13 @@ def cut(messages: Sequence[Message], room: int, count: Counter) -> list[Message]
     """The messages that fit into `room` tokens: every system message, the newest question, and of
     what lies between as many whole messages as possible, the oldest left out first.
 
-    Raises `QuestionTooLong`, or `EngineError` when the tutor's prompt alone is too long.
+    Raises `QuestionTooLong`, or `QuestionRefused` when the tutor's prompt alone is too long.
     """
     kept = [message for message in messages if message.role == "system"]
     talk = [message for message in messages if message.role != "system"]
     room -= size(kept, count)
     if room <= 0 and kept:
-        raise EngineError(
+        raise QuestionRefused(
             "The tutor's prompt is longer than the language model's context. Shorten the prompt, "
             "or raise LLM_CONTEXT_TOKENS."
         )
@@ -119,7 +119,7 @@ class Estimate:
         """The estimate after a server has counted `counted` tokens in these messages."""
         latin, wide = _parts("".join(message.content for message in messages))
         counted -= MESSAGE_TOKENS * len(messages)
-        if counted < LEARNING_TOKENS:
+        if counted < LEARNING_TOKENS or not latin + wide:
             return self
         if wide * self.wide >= SHARE_TO_LEARN * (latin * self.latin + wide * self.wide):
             return replace(self, wide=_moved(self.wide, (counted - latin * self.latin) / wide))

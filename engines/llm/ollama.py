@@ -1,5 +1,6 @@
 """A language model behind an Ollama server."""
 
+import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
@@ -10,18 +11,33 @@ import httpx
 from ollama import AsyncClient, ChatResponse, ProgressResponse, ResponseError
 
 from engines.base import Message
-from engines.errors import EngineError, EngineUnavailable
+from engines.errors import EngineError, EngineUnavailable, QuestionRefused
+from engines.llm.address import Address
 from engines.llm.context import DEFAULT_CONTEXT_TOKENS, Estimate, answer_tokens, cut
 from engines.llm.options import LlmOptions
-from engines.llm.thinking import ThinkFilter
+from engines.llm.thinking import Habit, ThinkFilter
 
 logger = logging.getLogger(__name__)
 
 CONNECT_LIMIT_S = 2.0
 """A server on this machine or in this network accepts at once, or it is not there."""
 
+LOAD_LIMIT_S = 600.0
+"""25 GB from a slow disk."""
+
+STALL_LIMIT_S = 60.0
+"""A download that has not gone on for so long is given up; a later one goes on from there."""
+
+CHECK_LIMIT_S = 600.0
+"""At its end the server reads all that it has downloaded, and tells nothing meanwhile."""
+
 LATEST = ":latest"
 """The tag that a name without one means."""
+
+STANDS_STILL = "nothing has come for a minute. It is tried again; look at the network and the disk."
+
+REFUSALS = (400, 413, 422)
+"""By which the server tells that this question cannot be answered, but others can."""
 
 LOGGED_STEP = 10
 """Percent of a download between two lines of the log."""
@@ -53,7 +69,8 @@ class OllamaLlm:
         """`keep_alive` is how long the server holds the model after an answer: a duration such as
         `30m`, or a number of seconds, negative for ever. With `pull` a missing model is fetched."""
         self.model = model
-        self._base_url = base_url
+        address = Address.of(base_url)
+        self._base_url = address.url
         self._options = options
         self._keep_alive = float(keep_alive) if _is_number(keep_alive) else keep_alive
         self._pull = pull
@@ -63,8 +80,9 @@ class OllamaLlm:
         """Why the last download failed."""
         self._shown: OllamaModel | None = None
         self._estimate = Estimate()
+        self._habit = Habit()
         limits = httpx.Timeout(None, connect=CONNECT_LIMIT_S)
-        self._client = AsyncClient(host=base_url, timeout=limits)
+        self._client = AsyncClient(host=address.url, timeout=limits, **address.client_options())
 
     async def check(self) -> None:
         """Raises `EngineUnavailable` when the server or the model is missing."""
@@ -84,13 +102,14 @@ class OllamaLlm:
             if not self._pull:
                 raise
             await self._fetch()
-        with self._translated():
-            await self._client.chat(
-                self.model, [], options=self._told_options(), keep_alive=self._keep_alive
-            )
+        with self._translated(), _told_when_late(self._not_loaded()):
+            async with asyncio.timeout(LOAD_LIMIT_S):
+                await self._client.chat(
+                    self.model, [], options=self._told_options(), keep_alive=self._keep_alive
+                )
 
     async def reply(self, messages: Sequence[Message]) -> AsyncGenerator[str, None]:
-        thoughts, done = ThinkFilter(), False
+        thoughts, done, too_long = ThinkFilter(self._habit), False, False
         with self._translated():
             self._shown = self._shown or await self._show()
             told = cut(messages, self._context - self._answer_tokens, self._estimate)
@@ -99,11 +118,11 @@ class OllamaLlm:
                     if text := thoughts.feed(part.message.content or ""):
                         yield text
                     if part.done:
-                        done = True
+                        done, too_long = True, part.done_reason == "length"
                         self._learn(told, part.prompt_eval_count)
         if not done:
             raise EngineError("Ollama broke off in the middle of its answer. Ask again.")
-        if text := thoughts.flush():
+        if text := thoughts.flush(cut=too_long):
             yield text
 
     async def close(self) -> None:
@@ -158,10 +177,10 @@ class OllamaLlm:
         self._percent, self._fetch_trouble = 0, ""
         logger.info("Downloading the language model %s", self.model)
         try:
-            with self._translated():
+            with self._translated(), _told_when_late(STANDS_STILL):
                 parts = cast("_Progress", await self._client.pull(self.model, stream=True))
-                async with aclosing(parts):
-                    await self._follow(parts)
+                async with aclosing(parts), aclosing(_going_on(parts)) as news:
+                    await self._follow(news)
         except EngineError as error:
             self._fetch_trouble = f" Downloading it failed: {error.sentence}"
             raise
@@ -169,7 +188,7 @@ class OllamaLlm:
             self._percent = None
         logger.info("The language model %s has been downloaded", self.model)
 
-    async def _follow(self, parts: "_Progress") -> None:
+    async def _follow(self, parts: AsyncIterator[ProgressResponse]) -> None:
         """A model comes in several layers, each with a progress of its own."""
         totals: dict[str, int] = {}
         fetched: dict[str, int] = {}
@@ -192,7 +211,8 @@ class OllamaLlm:
             self._shown = None
             if refused.status_code == httpx.codes.NOT_FOUND:
                 raise self._missing_model() from refused
-            raise EngineError(
+            refusal = QuestionRefused if refused.status_code in REFUSALS else EngineError
+            raise refusal(
                 f"Ollama could not answer: {refused.error}. Its log says more; ask again."
             ) from refused
         except (ConnectionError, httpx.HTTPError) as lost:
@@ -205,6 +225,12 @@ class OllamaLlm:
             raise EngineError(
                 f"What answers at {self._base_url} is not Ollama. Correct OLLAMA_BASE_URL."
             ) from foreign
+
+    def _not_loaded(self) -> str:
+        return (
+            f"Ollama has not loaded {self.model} within {LOAD_LIMIT_S:g} s. Its log says "
+            "more; use a smaller model where the memory is too small."
+        )
 
     def _missing_model(self) -> EngineUnavailable:
         if self._percent is not None:
@@ -219,6 +245,30 @@ def _model(info: Mapping[str, Any], capabilities: Sequence[str]) -> OllamaModel:
     """The context's length stands under the architecture's name, as `llama.context_length`."""
     length = info.get(f"{info.get('general.architecture')}.context_length")
     return OllamaModel(length if isinstance(length, int) else None, "thinking" in capabilities)
+
+
+@contextmanager
+def _told_when_late(sentence: str) -> Iterator[None]:
+    try:
+        yield
+    except TimeoutError as late:
+        raise EngineError(sentence) from late
+
+
+async def _going_on(parts: "_Progress") -> AsyncGenerator[ProgressResponse, None]:
+    """What a download tells. Raises `TimeoutError` when it stands still: a server may then go on
+    telling the same."""
+    clock = asyncio.get_running_loop().time
+    deadline_s, news = clock() + STALL_LIMIT_S, ProgressResponse()
+    while True:
+        async with asyncio.timeout_at(deadline_s):
+            part = await anext(parts, None)
+        if part is None:
+            return
+        if part != news:
+            checks = "verifying" in (part.status or "")
+            deadline_s, news = clock() + (CHECK_LIMIT_S if checks else STALL_LIMIT_S), part
+        yield part
 
 
 def _is_number(text: str) -> bool:

@@ -11,13 +11,17 @@ import httpx
 from httpx_sse import EventSource, SSEError
 
 from engines.base import Message
-from engines.errors import EngineError, EngineUnavailable
+from engines.errors import EngineError, EngineUnavailable, QuestionRefused
+from engines.llm.address import Address
 from engines.llm.context import DEFAULT_CONTEXT_TOKENS, Estimate, answer_tokens, cut
 from engines.llm.options import LlmOptions
-from engines.llm.thinking import ThinkFilter
+from engines.llm.thinking import Habit, ThinkFilter
 
 CONNECT_LIMIT_S = 2.0
 """As for Ollama: it accepts at once, or it is not there."""
+
+REFUSALS = (400, 413, 422)
+"""By which a server tells that this question cannot be answered, but others can."""
 
 DONE = "[DONE]"
 """The last line of a stream."""
@@ -39,7 +43,9 @@ class OpenAiLlm:
         """`model` None: the first that the server lists."""
         self.model = model or ""
         self._any_model = model is None
-        self._base_url = base_url if urlsplit(base_url).path.strip("/") else f"{base_url}/v1"
+        address = Address.of(base_url)
+        has_path = urlsplit(address.url).path.strip("/")
+        self._base_url = address.url if has_path else f"{address.url}/v1"
         self._api_key = api_key
         self._options = options
         self._server_context: int | None = None
@@ -49,9 +55,11 @@ class OpenAiLlm:
         }
         """What most of these servers know; left out once one has refused it."""
         self._estimate = Estimate()
+        self._habit = Habit()
         self._client = httpx.AsyncClient(
             headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
             timeout=httpx.Timeout(None, connect=CONNECT_LIMIT_S),
+            **address.client_options(),
         )
 
     async def check(self) -> None:
@@ -63,7 +71,7 @@ class OpenAiLlm:
             self._raise_for(response)
             listed = {entry["id"]: entry for entry in response.json()["data"]}
         if self._any_model and listed:
-            self.model = next(iter(listed))
+            self._take(next(iter(listed)))
         if self.model not in listed and (listed or not self.model):
             raise self._missing_model(list(listed))
         length = listed.get(self.model, {}).get("max_model_len")  # vLLM tells it
@@ -73,7 +81,7 @@ class OpenAiLlm:
         """Nothing: these servers hold their model from their start on."""
 
     async def reply(self, messages: Sequence[Message]) -> AsyncGenerator[str, None]:
-        thoughts, done = ThinkFilter(), False
+        thoughts, done, too_long = ThinkFilter(self._habit), False, False
         told = cut(messages, self._context - self._answer_tokens, self._estimate)
         with self._translated():
             response = await self._asked(told)
@@ -81,11 +89,11 @@ class OpenAiLlm:
                 async for part in parts:
                     if text := thoughts.feed(part.text):
                         yield text
-                    done = done or part.done
+                    done, too_long = done or part.done, too_long or part.too_long
                     self._learn(told, part.prompt_tokens)
         if not done:
             raise EngineError("The language model broke off in the middle. Ask again.")
-        if text := thoughts.flush():
+        if text := thoughts.flush(cut=too_long):
             yield text
 
     async def close(self) -> None:
@@ -101,6 +109,10 @@ class OpenAiLlm:
     @property
     def _answer_tokens(self) -> int:
         return answer_tokens(self._context, self._options.max_tokens)
+
+    def _take(self, model: str) -> None:
+        if model != self.model:
+            self.model, self._habit = model, Habit()
 
     def _learn(self, told: Sequence[Message], counted: int | None) -> None:
         if counted:
@@ -181,7 +193,8 @@ class OpenAiLlm:
                 f"The language model at {self._base_url} failed ({status}: {why}). Look into the "
                 "log of its server, and ask again."
             )
-        raise EngineError(
+        refusal = QuestionRefused if status in REFUSALS else EngineError
+        raise refusal(
             f"The language model at {self._base_url} refused the question ({status}: {why}). "
             "Check the LLM_ settings."
         )
@@ -205,6 +218,8 @@ class _Part:
 
     text: str = ""
     done: bool = False
+    too_long: bool = False
+    """Done, because there may be no more tokens."""
     prompt_tokens: int | None = None
 
 
@@ -234,7 +249,8 @@ def _part(event: Mapping[str, Any]) -> _Part:
     counted = usage.get("prompt_tokens")
     for choice in event.get("choices") or ():
         text = (choice.get("delta") or {}).get("content") or ""
-        return _Part(text, bool(choice.get("finish_reason")), counted)
+        end = choice.get("finish_reason")
+        return _Part(text, bool(end), end == "length", counted)
     return _Part(prompt_tokens=counted)
 
 

@@ -62,6 +62,11 @@ class ModelSteps:
             for layer in self._layers:
                 layer.copy(source, target, tokens)
 
+    def forget(self, slot: int) -> None:
+        with torch.inference_mode():
+            for layer in self._layers:
+                layer.forget(slot)
+
     def keep(self, slots: int, tokens: int) -> None:
         with torch.inference_mode():
             for layer in self._layers:
@@ -179,6 +184,10 @@ class _Layer:
         for index, kept in enumerate(self._kept):
             self._kept[index] = kept = _grown(kept, target + 1, tokens)
             kept[target, :, :tokens] = kept[source, :, :tokens]
+
+    def forget(self, slot: int) -> None:
+        for kept in self._kept:
+            kept[slot : slot + 1].zero_()
 
     def keep(self, slots: int, tokens: int) -> None:
         if not slots:

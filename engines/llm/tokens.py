@@ -1,12 +1,13 @@
 """Between messages and tokens: a model's template going in, whole characters coming out."""
 
+import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
 from engines.base import Message
-from engines.errors import EngineError
+from engines.errors import QuestionRefused
 from engines.llm.thinking import ThinkFilter
 
 if TYPE_CHECKING:
@@ -57,9 +58,19 @@ class Prompting:
             backend.no_truncation()
             backend.no_padding()
         self._backend = backend
+        self._marks = _beginnings(_marks(tokenizer))
+
+    def cleaned(self, messages: Sequence[Message]) -> list[Message]:
+        """The same without any of the model's marks in what was said. Otherwise a learner could
+        end the question and speak as the system. The system's own messages stay as they are."""
+        return [
+            m if m.role == "system" else replace(m, content=self._marks.sub(r"\1 ", m.content))
+            for m in messages
+        ]
 
     def prompt(self, messages: Sequence[Message]) -> Prompt:
-        """Raises `EngineError` when the template refuses the messages."""
+        """Raises `QuestionRefused` when the template refuses the messages."""
+        messages = self.cleaned(messages)
         if not self._tokenizer.chat_template:
             stops = tuple(f"\n{name}:" for name in NAMES.values())
             return Prompt(self._tokens(plain(messages), marked=False), self._stops + stops)
@@ -97,7 +108,7 @@ class Prompting:
         try:
             return self._templated(taking_turns(messages))
         except TemplateError as error:
-            raise EngineError(
+            raise QuestionRefused(
                 f"The language model's template refuses the conversation ({error}). Begin a new"
                 " conversation, or use another model."
             ) from error
@@ -117,6 +128,21 @@ class Prompting:
         if self._backend is not None:
             return list(self._backend.encode(text, add_special_tokens=not marked).ids)
         return list(self._tokenizer.encode(text, add_special_tokens=not marked))
+
+
+def _marks(tokenizer: "PreTrainedTokenizerBase") -> list[str]:
+    """Texts that are one token wherever they stand: who speaks, where a turn ends."""
+    added = getattr(tokenizer, "added_tokens_decoder", {})
+    marks = {*(token.content for token in added.values()), *tokenizer.all_special_tokens}
+    # Some tokenizers have such tokens for runs of spaces, which say nothing.
+    return sorted(mark for mark in marks if len(mark.strip()) > 1)
+
+
+def _beginnings(marks: Sequence[str]) -> re.Pattern[str]:
+    """The first character of each mark, even of those that overlap; a space after it breaks them.
+    A whole mark taken out could leave another one."""
+    either = "|".join(map(re.escape, marks)) or "(?!)"
+    return re.compile(rf"(?=(?:{either}))(\s*\S)")
 
 
 def plain(messages: Sequence[Message]) -> str:

@@ -4,17 +4,19 @@ PyTorch costs seconds and hundreds of megabytes, so it is imported only when a m
 """
 
 import asyncio
+import gc
 import logging
 import queue
+import sys
 import weakref
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from engines.base import EngineState, Message
-from engines.errors import EngineError, EngineUnavailable
-from engines.llm.batching import Batching, Delivery, first_line
+from engines.errors import EngineError, EngineUnavailable, QuestionRefused
+from engines.llm.batching import END_LIMIT_S, Batching, Delivery, first_line
 from engines.llm.context import DEFAULT_CONTEXT_TOKENS, answer_tokens, cut
 from engines.llm.options import LlmOptions
 from engines.llm.tokens import Prompt, Prompting, Writing
@@ -86,7 +88,8 @@ class TransformersLlm:
     async def reply(self, messages: Sequence[Message]) -> AsyncGenerator[str, None]:
         """Closing the stream stops the writing after the step that is being done.
 
-        Raises `EngineError`, and `QuestionTooLong` when the question alone does not fit.
+        Raises `EngineError`; `QuestionTooLong` when the question alone does not fit, and
+        `QuestionRefused` when the conversation is not one for this model.
         """
         prompt = await asyncio.to_thread(self._prompt, messages)
         inbox: asyncio.Queue[Delivery] = asyncio.Queue()
@@ -122,13 +125,14 @@ class TransformersLlm:
 
     def _prompt(self, messages: Sequence[Message]) -> Prompt:
         """What of the conversation fits, counted by the model's own tokenizer and template."""
+        messages = self._prompting.cleaned(messages)  # before it is counted: it becomes longer
         room = reckoned = self._context - self._limit
         for _ in range(CUTS):
             prompt = self._prompting.prompt(cut(messages, reckoned, self._prompting.count))
             if len(prompt.tokens) <= room:
                 return prompt
             reckoned -= len(prompt.tokens) - room
-        raise EngineError(
+        raise QuestionRefused(
             "The conversation does not fit into the language model's context. Raise"
             " LLM_CONTEXT_TOKENS, or begin a new conversation."
         )
@@ -139,16 +143,36 @@ def _load(
 ) -> tuple[str, Prompting, Batching, LlmOptions]:
     folder = find_folder(name)
     try:
-        device = _device(placement)
-        model = _model(folder, device, placement.dtype)
-        prompting = _prompting(folder, options)
-        options = replace(options, context_tokens=_context(model, options.context_tokens))
-        batching = _batching(model, prompting, options, placement)
-    except EngineError:
-        raise
+        return _opened(name, folder, options, placement)
+    except EngineError as error:
+        refusal = error.with_traceback(None)
+        refusal.__cause__ = refusal.__context__ = None
     except Exception as error:  # PyTorch's, the library's, the tokenizer's, the system's
-        _refuse(name, error)
+        # At length for whoever looks for it only: it is tried again and again.
+        _log.debug("the language model %s could not be loaded", name, exc_info=error)
+        refusal = _refusal(name, error)
+    # Here, because the exception and its causes held on to the model.
+    _free_memory()
+    raise refusal
+
+
+def _opened(
+    name: str, folder: Path, options: LlmOptions, placement: Placement
+) -> tuple[str, Prompting, Batching, LlmOptions]:
+    device = _device(placement)
+    model = _model(folder, device, placement.dtype)
+    prompting = _prompting(folder, options)
+    options = replace(options, context_tokens=_context(model, options.context_tokens))
+    batching = _batching(model, prompting, options, placement)
     return f"{Path(name).name} on {device} in {_short(model.dtype)}", prompting, batching, options
+
+
+def _free_memory() -> None:
+    """Give back what PyTorch keeps in store, so that others on the GPU can use it."""
+    gc.collect()
+    torch = sys.modules.get("torch")  # without it nothing was loaded
+    if torch is not None and torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def _batching(
@@ -164,9 +188,12 @@ def _batching(
     try:
         _warm_up(batching, min(WARM_UP_TOKENS, context // 2), model.config.get_text_config())
         batching.resize(_affordable(steps, model.device, context, placement))
-    except EngineError as error:
+    except Exception as error:  # also the driver's, which tells of the memory
         batching.close()
-        raise EngineUnavailable(error.sentence) from error
+        batching.join(END_LIMIT_S)  # it holds on to the model
+        if isinstance(error, EngineError):
+            raise EngineUnavailable(error.sentence) from error
+        raise
     return batching
 
 
@@ -296,16 +323,16 @@ def _fetch(model: str) -> Path:
         ) from error
 
 
-def _refuse(name: str, error: Exception) -> NoReturn:
+def _refusal(name: str, error: Exception) -> EngineUnavailable:
     if "out of memory" in str(error) or "can't allocate memory" in str(error):
-        raise EngineUnavailable(
+        return EngineUnavailable(
             f"The language model `{name}` does not fit into the memory; use a smaller one, or give"
             " it more of the GPU."
-        ) from error
-    raise EngineUnavailable(
+        )
+    return EngineUnavailable(
         f"The language model `{name}` could not be loaded ({first_line(error)}); check that"
         " TRANSFORMERS_MODEL is a causal language model with safetensors that fits this machine."
-    ) from error
+    )
 
 
 def _short(dtype: object) -> str:

@@ -65,6 +65,9 @@ class ScriptedSteps:
         self.log.append(("copy", tokens))
         self.contents[target] = self.contents[source][:tokens]
 
+    def forget(self, slot: int) -> None:
+        self.log.append(("forget", slot))
+
     def keep(self, slots: int, tokens: int) -> None:
         self.log.append(("keep", slots))
         for slot in [slot for slot in self.contents if slot >= slots]:
@@ -265,7 +268,7 @@ def test_a_slot_with_invalid_numbers_is_read_anew(
     assert failure.value.sentence == NO_NUMBER
     monkeypatch.undo()
     assert Asked(batching, prompt(1)).result() == answer(prompt(1), 20)
-    assert steps.log[1] == ("read", 30)
+    assert steps.log[1:3] == [("forget", 0), ("read", 30)]
 
 
 def test_the_next_turn_is_read_from_where_it_differs(

@@ -15,9 +15,9 @@ from engines.llm.choice import (
     BestLlm,
     Candidate,
     Limits,
-    LoadedLlm,
     Model,
 )
+from engines.llm.loaded import LoadedLlm
 from engines.llm.offline import OfflineLlm
 from engines.llm.ollama import OllamaLlm
 from engines.llm.openai import OpenAiLlm
@@ -26,7 +26,7 @@ from engines.stub import StubLlm
 from tests import openai_server as openai
 from tests.ollama_server import WORDS, FakeOllama, Mode, ollama_server
 from tests.openai_server import FakeOpenAi, openai_server
-from tests.running import free_port
+from tests.running import eventually, free_port
 
 MODEL = "llama3:8b"
 ASKED = [Message("user", "Why?")]
@@ -208,6 +208,73 @@ async def test_a_failing_server_is_left_alone_and_then_tried_again(
             fake.mode = "well"
             await until_state(llm, "ollama")
             assert await answer(llm) == OLLAMA_SAYS
+
+
+@pytest.mark.usefixtures("probes_by_need_only")
+async def test_a_refused_question_takes_the_model_from_nobody() -> None:
+    mine = FakeOpenAi(models=[MODEL], refuses="bad")
+    with openai_server(mine) as first, ollama_server(FakeOllama()) as second:
+        async with best(OpenAiLlm(first, "", MODEL, LlmOptions()), ollama(second)) as llm:
+            for _ in range(breaker.FAILURES + 1):
+                assert await answer(llm, [Message("user", "bad")]) == OLLAMA_SAYS
+                assert (await llm.state()).engine == "openai"
+                assert await answer(llm) == OPENAI_SAYS
+
+
+@pytest.mark.usefixtures("probes_by_need_only")
+async def test_an_answer_without_words_takes_the_model_from_nobody() -> None:
+    with ollama_server(FakeOllama(modes={"bad": "silent"})) as url:
+        async with best(ollama(url)) as llm:
+            for _ in range(breaker.FAILURES + 1):
+                assert await answer(llm, [Message("user", "bad")]) == APOLOGY_ENGLISH
+            assert await answer(llm) == OLLAMA_SAYS
+
+
+async def test_one_question_finds_out_whether_a_model_is_back_and_the_others_do_not_wait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(breaker, "FIRST_REST_S", 0.2)
+    mine = FakeOpenAi(models=[MODEL], hangs=True)
+    with openai_server(mine) as first, ollama_server(FakeOllama()) as second:
+        models = OpenAiLlm(first, "", MODEL, LlmOptions()), ollama(second)
+        async with best(*models, limits=Limits(first_token_s=1.0)) as llm:
+            await asyncio.gather(*(answer(llm) for _ in range(breaker.FAILURES)))
+            await until_state(llm, "openai")
+            asking = [asyncio.create_task(answer(llm)) for _ in range(5)]
+            done, waiting = await asyncio.wait(asking, return_when=asyncio.FIRST_COMPLETED)
+            assert waiting
+            assert (await llm.state()).engine == "ollama"
+            assert set(await asyncio.gather(*asking)) == {OLLAMA_SAYS}
+            assert len(mine.asked) == breaker.FAILURES + 1
+            mine.hangs = False
+            await until_state(llm, "openai")
+            assert await answer(llm) == OPENAI_SAYS
+            assert await asyncio.gather(*(answer(llm) for _ in range(5))) == [OPENAI_SAYS] * 5
+
+
+async def test_a_probe_does_not_speak_for_a_model_that_is_just_being_tried() -> None:
+    fake = FakeOllama(modes={"slow": "hangs", "bad": "refuses"})
+    with ollama_server(fake) as url:
+        async with best(ollama(url)) as llm:
+            await llm.state()
+            waiting = asyncio.create_task(answer(llm, [Message("user", "slow")]))
+            await eventually(lambda: fake.asked)
+            assert await answer(llm, [Message("user", "bad")]) == APOLOGY_ENGLISH
+            probes = fake.probes
+            await eventually(lambda: fake.probes >= probes + 3)
+            assert "could not answer" in (await llm.state()).remedy
+            waiting.cancel()
+            await asyncio.wait([waiting])
+            await until_state(llm, "ollama")
+
+
+async def test_after_one_failure_the_only_model_is_still_asked_by_all() -> None:
+    fake = FakeOllama(modes={"bad": "refuses"}, first_s=0.2)
+    with ollama_server(fake) as url:
+        async with best(ollama(url)) as llm:
+            assert await answer(llm, [Message("user", "bad")]) == APOLOGY_ENGLISH
+            await until_state(llm, "ollama")
+            assert await asyncio.gather(*(answer(llm) for _ in range(5))) == [OLLAMA_SAYS] * 5
 
 
 async def test_a_missing_model_is_downloaded_while_the_offline_tutor_answers() -> None:

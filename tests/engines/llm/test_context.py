@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engines.base import Message
-from engines.errors import EngineError, QuestionTooLong
+from engines.errors import QuestionRefused, QuestionTooLong
 from engines.llm.context import (
     MESSAGE_TOKENS,
     Estimate,
@@ -49,7 +49,7 @@ def test_a_question_that_does_not_fit_is_refused_in_its_language() -> None:
 
 
 def test_a_prompt_that_leaves_no_room_is_the_operators_matter() -> None:
-    with pytest.raises(EngineError, match="LLM_CONTEXT_TOKENS") as refused:
+    with pytest.raises(QuestionRefused, match="LLM_CONTEXT_TOKENS") as refused:
         cut([Message("system", "word " * 100), NEWEST], 100, words)
     assert not isinstance(refused.value, QuestionTooLong)
 
@@ -66,7 +66,7 @@ def test_the_cut_keeps_whole_messages_their_order_and_the_room(
     messages = [SYSTEM, *talk, NEWEST]
     try:
         kept = cut(messages, tokens, words)
-    except EngineError:
+    except (QuestionRefused, QuestionTooLong):
         assert tokens < room(SYSTEM, NEWEST)
         return
     assert size(kept, words) <= tokens
@@ -107,3 +107,7 @@ def test_an_estimate_ignores_short_prompts_and_counts_of_a_cache() -> None:
     assert estimate.learned([Message("user", "Hi.")], 30) == estimate
     assert estimate.learned([Message("user", "word " * 4000)], 210) == estimate
     assert estimate.learned([Message("user", "天 because " * 500)], 3000) == estimate, "mixed"
+
+
+def test_empty_messages_teach_nothing() -> None:
+    assert Estimate().learned([Message("user", "")], 400) == Estimate()

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from engines.base import Message
-from engines.errors import EngineError, EngineUnavailable, QuestionTooLong
+from engines.errors import EngineError, EngineUnavailable, QuestionRefused, QuestionTooLong
+from engines.llm import ollama
 from engines.llm.ollama import OllamaLlm
 from engines.llm.options import LlmOptions
 from tests.ollama_server import WORDS, FakeOllama, Mode, ollama_server
@@ -162,6 +163,85 @@ async def test_a_download_that_fails_is_told() -> None:
                 await llm.prepare()
             with pytest.raises(EngineUnavailable, match="Downloading it failed.*does not exist"):
                 await llm.check()
+
+
+@pytest.mark.parametrize("stalls", [True, False])
+async def test_a_download_that_stands_still_is_given_up_and_goes_on_later(
+    stalls: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ollama, "STALL_LIMIT_S", 0.3)
+    fake = FakeOllama(pull_stalls=stalls)
+    if not stalls:
+        fake.pull_may_go_on.clear()  # not even the same is told
+    with ollama_server(fake) as url:
+        async with connected(url, "absent:7b", pull=True) as llm:
+            with pytest.raises(EngineError, match="nothing has come"):
+                await asyncio.wait_for(llm.prepare(), 20)
+            with pytest.raises(EngineUnavailable, match="Downloading it failed: nothing has come"):
+                await llm.check()
+            fake.pull_stalls = False
+            fake.pull_may_go_on.set()
+            await llm.prepare()
+            await llm.check()
+
+
+async def test_a_download_that_goes_on_may_take_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ollama, "STALL_LIMIT_S", 1.0)
+    fake = FakeOllama(pull_percents=tuple(range(0, 101, 4)), pull_gap_s=0.06)
+    with ollama_server(fake) as url:
+        async with connected(url, "absent:7b", pull=True) as llm:
+            await llm.prepare()
+            await llm.check()
+
+
+async def test_a_model_that_is_not_loaded_in_time_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ollama, "LOAD_LIMIT_S", 0.3)
+    with ollama_server(FakeOllama(loads=False)) as url:
+        async with connected(url) as llm:
+            with pytest.raises(EngineError, match="has not loaded"):
+                await llm.prepare()
+
+
+async def test_a_refused_question_is_told_from_a_failing_model() -> None:
+    fake = FakeOllama(capabilities=THINKING)
+    with ollama_server(fake) as url:
+        async with connected(url) as llm:
+            await llm.check()
+            fake.capabilities = ("completion",)  # the model is another one now
+            with pytest.raises(QuestionRefused, match="does not support thinking"):
+                await answer(llm)
+            assert await answer(llm) == "".join(WORDS)
+
+
+async def test_a_thought_that_only_ends_is_spoken_only_once() -> None:
+    fake = FakeOllama(words=("Okay.\n", "</think>", "\n\nFour", "."))
+    with ollama_server(fake) as url:
+        async with connected(url) as llm:
+            assert await answer(llm) == "Okay.\nFour."
+            assert [token async for token in llm.reply(ASKED)] == ["Four", "."]
+
+
+async def test_a_password_in_the_url_is_neither_told_nor_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("DEBUG")
+    port = free_port()
+    async with connected(f"http://me:s3cret@127.0.0.1:{port}") as llm:
+        with pytest.raises(EngineUnavailable) as missing:
+            await llm.check()
+        with ollama_server(FakeOllama(), port):
+            await llm.check()
+    assert f"127.0.0.1:{port}" in missing.value.sentence
+    assert "s3cret" not in missing.value.sentence + caplog.text
+
+
+async def test_no_proxy_hears_what_is_said_on_this_machine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{free_port()}")
+    with ollama_server(FakeOllama()) as url:
+        async with connected(url) as llm:
+            assert await answer(llm) == "".join(WORDS)
 
 
 async def test_a_missing_server_is_named_with_its_remedy() -> None:

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from engines.base import Message
-from engines.errors import EngineError, EngineUnavailable, QuestionTooLong
+from engines.errors import EngineError, EngineUnavailable, QuestionRefused, QuestionTooLong
 from engines.llm.openai import OpenAiLlm
 from engines.llm.options import LlmOptions
 from tests.openai_server import WORDS, FakeOpenAi, openai_server
@@ -64,6 +64,49 @@ async def test_thoughts_are_never_spoken() -> None:
     with openai_server(fake) as url:
         async with connected(url) as llm:
             assert await answer(llm) == "Blue."
+
+
+UNBEGUN = ("Okay, the learner asks.\n", "</think>", "\n\nFour", ".")
+
+
+async def test_thoughts_that_a_server_does_not_begin_are_spoken_only_once() -> None:
+    fake = FakeOpenAi(words=UNBEGUN)
+    with openai_server(fake) as url:
+        async with connected(url) as llm:
+            assert await answer(llm) == "Okay, the learner asks.\nFour."
+            assert [token async for token in llm.reply(ASKED)] == ["Four", "."]
+            fake.words = WORDS
+            assert [token async for token in llm.reply(ASKED)] == ["".join(WORDS)], "held back"
+            assert [token async for token in llm.reply(ASKED)] == list(WORDS)
+
+
+async def test_a_thought_that_became_too_long_is_not_spoken() -> None:
+    fake = FakeOpenAi(words=UNBEGUN)
+    with openai_server(fake) as url:
+        async with connected(url) as llm:
+            await answer(llm)
+            fake.words, fake.finish = UNBEGUN[:1], "length"
+            assert await answer(llm) == ""
+            fake.words, fake.finish = UNBEGUN, "stop"
+            assert await answer(llm) == "Four."
+
+
+async def test_another_model_has_other_habits() -> None:
+    fake = FakeOpenAi(words=UNBEGUN)
+    with openai_server(fake) as url:
+        async with connected(url, None) as llm:
+            await llm.check()
+            await answer(llm)
+            fake.models, fake.words = ["another"], WORDS
+            await llm.check()
+            assert [token async for token in llm.reply(ASKED)] == list(WORDS)
+
+
+async def test_a_tag_that_an_answer_tells_of_is_spoken() -> None:
+    words = ("The tag ", "<think>", " is not part of HTML.")
+    with openai_server(FakeOpenAi(words=words)) as url:
+        async with connected(url) as llm:
+            assert await answer(llm) == "".join(words)
 
 
 async def test_without_a_name_it_takes_the_servers_own_model() -> None:
@@ -124,6 +167,29 @@ async def test_each_refusal_says_what_to_do_and_never_the_key(status: int, remed
             with pytest.raises(EngineError, match=remedy) as refused:
                 await answer(llm)
     assert KEY not in refused.value.sentence
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+async def test_a_refused_question_is_told_from_a_failing_model(status: int) -> None:
+    with openai_server(FakeOpenAi(status=status)) as url:
+        async with connected(url) as llm:
+            with pytest.raises(QuestionRefused):
+                await answer(llm)
+
+
+async def test_a_password_in_the_url_is_neither_told_nor_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("DEBUG")
+    fake, port = FakeOpenAi(status=500), free_port()
+    async with connected(f"http://me:s3cret@127.0.0.1:{port}") as llm:
+        with pytest.raises(EngineUnavailable) as missing:
+            await llm.check()
+        with openai_server(fake, port), pytest.raises(EngineError) as failing:
+            await answer(llm)
+    told = missing.value.sentence + failing.value.sentence + caplog.text
+    assert f"127.0.0.1:{port}" in told
+    assert "s3cret" not in told
 
 
 async def test_the_key_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:

@@ -1,3 +1,4 @@
+import queue
 import random
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -21,7 +22,14 @@ from transformers import (  # noqa: E402  # needs what may be missing
     Qwen3ForCausalLM,
 )
 
-from engines.llm.batching import INVALID, OutOfMemory  # noqa: E402  # as above
+from engines.errors import EngineError  # noqa: E402  # as above
+from engines.llm.batching import (  # noqa: E402  # as above
+    INVALID,
+    NO_NUMBER,
+    Batching,
+    Delivery,
+    OutOfMemory,
+)
 from engines.llm.slots import GROWTH, ModelSteps, Sampling, drawn  # noqa: E402  # as above
 
 GREEDY = Sampling(0.0)
@@ -150,6 +158,36 @@ def test_a_copied_beginning_is_as_good_as_a_read_one() -> None:
     steps.read(0, beginning, 0)
     steps.copy(0, 4, 40)
     assert steps.read(4, end, 40) == expected(model, beginning + end, 1)[0]
+
+
+def delivered(batching: Batching, text: list[int], tokens: int) -> list[int]:
+    """The answer that the worker gives; raises its error."""
+    inbox: queue.SimpleQueue[Delivery] = queue.SimpleQueue()
+    batching.submit(text, tokens, inbox.put)
+    answer = []
+    while (delivery := inbox.get(timeout=20)) is not None:
+        if isinstance(delivery, EngineError):
+            raise delivery
+        answer.append(delivery)
+    return answer
+
+
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+def test_what_is_no_number_harms_only_the_conversation_in_which_it_arose(attention: str) -> None:
+    model, broken = made("llama"), WORDS - 1
+    model.set_attn_implementation(attention)
+    short, long = prompt(1, 40), prompt(2, 90)
+    short, long = [word % broken for word in short], [word % broken for word in long]
+    wanted = expected(model, short, 12)
+    with torch.no_grad():
+        model.get_parameter("model.embed_tokens.weight")[broken] = float("nan")
+    batching = Batching(ModelSteps(model, GREEDY), 1, frozenset())
+    with pytest.raises(EngineError) as failure:
+        delivered(batching, [*long, broken], 12)
+    assert failure.value.sentence == NO_NUMBER
+    assert delivered(batching, short, 12) == wanted, "in the same slot"
+    batching.close()
+    batching.join(20)
 
 
 @pytest.mark.parametrize(

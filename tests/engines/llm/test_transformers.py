@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import aclosing
 from pathlib import Path
@@ -184,6 +185,15 @@ async def test_a_long_conversation_is_cut_to_what_fits(folder: Path) -> None:
     await llm.close()
 
 
+async def test_what_is_counted_is_what_is_read(folder: Path) -> None:
+    """A mark is one token, and what it becomes in a question are several."""
+    options = LlmOptions(temperature=0.0, max_tokens=50, context_tokens=100)
+    llm = TransformersLlm.load(str(folder), options, ON_CPU)
+    with pytest.raises(QuestionTooLong):
+        await answer(llm, asked("<|im_end|>" * 20))
+    await llm.close()
+
+
 def test_the_count_is_that_of_the_template(folder: Path) -> None:
     from transformers import AutoTokenizer
 
@@ -340,6 +350,37 @@ def test_a_model_that_fails_at_once_is_refused_when_it_is_loaded(
     monkeypatch.setattr(Qwen2ForCausalLM, "forward", fail)
     with pytest.raises(EngineUnavailable, match=r"no kernel for this GPU"):
         TransformersLlm.load(str(folder), GREEDY, ON_CPU)
+
+
+@pytest.mark.parametrize("step", ["to", "forward"])
+def test_a_model_that_does_not_fit_is_let_go(
+    step: str, monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
+    from transformers import Qwen2ForCausalLM
+
+    models: list[weakref.ref[object]] = []
+
+    def fail(self: object, *_: object, **__: object) -> None:
+        models.append(weakref.ref(self))
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(Qwen2ForCausalLM, step, fail)
+    with pytest.raises(EngineUnavailable, match="memory.* smaller") as refused:
+        TransformersLlm.load(str(folder), GREEDY, ON_CPU)
+    # While the refusal is still in hand: whoever keeps it must not keep the model.
+    assert [model() for model in models] == [None], refused
+
+
+def test_a_failure_that_is_not_the_models_own_ends_its_thread_too(
+    monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
+    def fail(*_: object) -> int:
+        raise RuntimeError("CUDA error: unspecified launch failure")
+
+    monkeypatch.setattr("engines.llm.transformers._affordable", fail)
+    with pytest.raises(EngineUnavailable, match="unspecified launch failure"):
+        TransformersLlm.load(str(folder), GREEDY, ON_CPU)
+    assert not writers()
 
 
 @pytest.mark.parametrize("package", ["torch", "transformers"])
