@@ -157,7 +157,7 @@ async def test_a_model_that_fails_in_mid_answer_is_told(mode: Mode) -> None:
 async def test_a_model_that_does_not_come_to_an_end_is_stopped() -> None:
     fake = FakeOllama(words=("word ",) * 1000, gap_s=0.02)
     with ollama_server(fake) as url:
-        async with best(ollama(url), limits=Limits(answer_s=0.3)) as llm:
+        async with best(ollama(url), limits=Limits(answer_s=2.0)) as llm:
             with pytest.raises(EngineTimeout, match="LLM_ANSWER_SECONDS"):
                 await answer(llm)
             assert await asyncio.to_thread(fake.left.wait, WAIT_LIMIT_S)
