@@ -5,15 +5,19 @@ from contextlib import aclosing
 from typing import cast
 
 from deployments.backend import Backend
-from engines.base import Audio, Cue, Message, Patch, Transcript, Voice
+from engines.base import Audio, Cue, Message, Patch, Transcript, Vocabulary, Voice
 
 
 class RemoteAsr:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
 
-    async def transcribe(self, speech: Audio, language: str | None) -> Transcript:
-        return cast(Transcript, await self._backend.call("transcribe", speech, language))
+    async def transcribe(
+        self, speech: Audio, language: str | None, vocabulary: Vocabulary = ()
+    ) -> Transcript:
+        return cast(
+            Transcript, await self._backend.call("transcribe", speech, language, vocabulary)
+        )
 
 
 class RemoteLlm:

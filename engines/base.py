@@ -65,6 +65,10 @@ class Word:
     end_s: float
 
 
+Vocabulary = tuple[str, ...]
+"""Words that are likely to be said, such as those of a course."""
+
+
 @dataclass(frozen=True, slots=True)
 class Transcript:
     """What the learner said."""
@@ -158,8 +162,10 @@ class EngineState:
 class Asr(Protocol):
     """Hear."""
 
-    async def transcribe(self, speech: Audio, language: str | None) -> Transcript:
-        """Turn 16 kHz speech into text; `language` is a hint. Raises `EngineError`."""
+    async def transcribe(
+        self, speech: Audio, language: str | None, vocabulary: Vocabulary = ()
+    ) -> Transcript:
+        """Turn 16 kHz speech into text; language and vocabulary are hints. Raises `EngineError`."""
         ...
 
 

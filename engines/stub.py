@@ -23,6 +23,7 @@ from engines.base import (
     Pcm,
     Pixels,
     Transcript,
+    Vocabulary,
     Voice,
 )
 
@@ -53,7 +54,9 @@ class StubAsr:
     delay_s: float = 0.0
     text: str = "hello stub"
 
-    async def transcribe(self, speech: Audio, language: str | None) -> Transcript:
+    async def transcribe(
+        self, speech: Audio, language: str | None, vocabulary: Vocabulary = ()
+    ) -> Transcript:
         await _until(time.monotonic() + self.delay_s)
         return Transcript(self.text, language or "en")
 

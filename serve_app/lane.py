@@ -243,7 +243,9 @@ class Lane:
         hear = self._services.engines.for_tutor(tutor).hear
         try:
             async with asyncio.timeout(HEAR_LIMIT_S):
-                heard = await hear.transcribe(Audio(speech, HEARING_RATE_HZ), tutor.language)
+                heard = await hear.transcribe(
+                    Audio(speech, HEARING_RATE_HZ), tutor.language, tutor.vocabulary
+                )
         except TimeoutError as late:
             raise EngineTimeout("Speech recognition did not answer in time. Try again.") from late
         return heard.text.strip()

@@ -175,7 +175,9 @@ class Turn:
         speech = await decode_recording(recording)
         try:
             async with asyncio.timeout(HEAR_LIMIT_S):
-                heard = await self._verbs.hear.transcribe(speech, self.tutor.language)
+                heard = await self._verbs.hear.transcribe(
+                    speech, self.tutor.language, self.tutor.vocabulary
+                )
         except TimeoutError as late:
             raise EngineTimeout("Speech recognition did not answer in time. Try again.") from late
         self.watch.mark("asr_ms")

@@ -12,7 +12,7 @@ from typing import NoReturn
 from pydantic import BaseModel, ConfigDict
 
 from deployments.settings import SettingsError
-from engines.base import Voice
+from engines.base import Vocabulary, Voice
 from engines.errors import UnknownAvatar
 from serve_app.settings import Settings
 from serve_app.tutors_file import ModelEntry, TutorEntry, TutorsFile, TutorsSource
@@ -39,6 +39,8 @@ class Tutor(BaseModel):
     voice: Voice
     face: str
     llm_app: str
+    vocabulary: Vocabulary = ()
+    """Of its course; a hint for the recogniser."""
     kb: str | None = None
     """Its knowledge base. Carried, and not used yet."""
 
@@ -87,6 +89,7 @@ class Tutors:
             voice=Voice(**entry.voice.model_dump(), tutor_id=tutor_id),
             face=entry.face,
             llm_app=self._apps[self.model(tutor_id, entry)],
+            vocabulary=entry.vocabulary,
             kb=entry.kb,
         )
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -39,6 +39,10 @@ class TutorEntry(BaseModel):
     """Language model; None: DEFAULT_LLM_MODEL. `TUTOR_{id}_LLM_MODEL` comes before both."""
     voice: VoiceEntry = VoiceEntry()
     face: str
+    vocabulary: tuple[Annotated[str, Field(min_length=1, max_length=60)], ...] = Field(
+        default=(), max_length=100
+    )
+    """Words of its course that the recogniser should expect; Whisper has room for some 100."""
     kb: str | None = Field(default=None, max_length=128, pattern=r"^[^\x00-\x1f]+$")
     """Its knowledge base. Carried, and not used yet."""
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engines.asr.windows import Sound, Window
-from engines.base import Word
+from engines.base import Vocabulary, Word
 
 if TYPE_CHECKING:
     from ctranslate2 import StorageView
@@ -58,6 +58,8 @@ class Asked:
     window: Window
     language: str | None = None
     """ISO 639-1; None: the model finds out."""
+    vocabulary: Vocabulary = ()
+    """Words that are likely."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,26 +99,33 @@ class _Draft:
 class Decoder:
     """Hears with one model. Its calls take from milliseconds to seconds: make them in a thread."""
 
-    def __init__(
-        self, model: "WhisperModel", vocabulary: Sequence[str] = (), *, word_times: bool = False
-    ) -> None:
-        """`vocabulary`: words that are likely, such as the names of a course."""
+    def __init__(self, model: "WhisperModel", *, word_times: bool = False) -> None:
         self._model = model
-        self._hint = ", ".join(vocabulary) or None
         self._word_times = word_times
         self._tokenizers: dict[str, Tokenizer] = {}
 
     def hear(self, asked: Sequence[Asked]) -> list[Heard]:
-        """The text of each window. Raises the library's RuntimeError."""
+        """The text of each window. Raises the library's RuntimeError.
+
+        The library demands prompts of one length, so windows of one vocabulary run together.
+        """
+        heard: dict[int, Heard] = {}
+        for vocabulary in dict.fromkeys(one.vocabulary for one in asked):
+            places = [place for place, one in enumerate(asked) if one.vocabulary == vocabulary]
+            found = self._hear([asked[place] for place in places], ", ".join(vocabulary) or None)
+            heard |= dict(zip(places, found, strict=True))
+        return [heard[place] for place in range(len(asked))]
+
+    def _hear(self, asked: Sequence[Asked], hint: str | None) -> list[Heard]:
         features = np.stack([self._features(one.window.sound) for one in asked])
         encoded = self._model.encode(features)
         languages = self._languages(encoded, asked)
         most = _most_tokens(asked)
-        drafts = self._drafts(encoded, languages, most, FIRST_TRY)
+        drafts = self._drafts(encoded, languages, hint, most, FIRST_TRY)
         if doubtful := [index for index, draft in enumerate(drafts) if draft.is_doubtful]:
             again = self._model.encode(features[doubtful])
             spoken = [languages[index] for index in doubtful]
-            second = self._drafts(again, spoken, most, SECOND_TRY)
+            second = self._drafts(again, spoken, hint, most, SECOND_TRY)
             for index, draft in zip(doubtful, second, strict=True):
                 drafts[index] = better(drafts[index], draft)
         words = self._words(features, asked, languages, drafts)
@@ -156,6 +165,7 @@ class Decoder:
         self,
         encoded: "StorageView",
         languages: Sequence[str],
+        hint: str | None,
         most: int,
         search: dict[str, Any],
     ) -> list[_Draft]:
@@ -164,7 +174,7 @@ class Decoder:
         tokenizers = [self._tokenizer(language) for language in languages]
         # All are equally long, as the library demands: they differ in the language alone.
         prompts = [
-            self._model.get_prompt(tokenizer, [], without_timestamps=True, hotwords=self._hint)
+            self._model.get_prompt(tokenizer, [], without_timestamps=True, hotwords=hint)
             for tokenizer in tokenizers
         ]
         prompt = len(prompts[0])

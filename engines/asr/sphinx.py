@@ -23,7 +23,7 @@ from typing import IO
 
 import numpy as np
 
-from engines.base import HEARING_RATE_HZ, Audio, Pcm, Transcript
+from engines.base import HEARING_RATE_HZ, Audio, Pcm, Transcript, Vocabulary
 from engines.errors import EngineTimeout, EngineUnavailable
 
 LENGTH = struct.Struct("<I")
@@ -75,7 +75,9 @@ class SphinxAsr:
         self._free = asyncio.Semaphore(processes)
         self._children = [_Child() for _ in range(processes)]
 
-    async def transcribe(self, speech: Audio, language: str | None) -> Transcript:
+    async def transcribe(
+        self, speech: Audio, language: str | None, vocabulary: Vocabulary = ()
+    ) -> Transcript:
         """Turn 16 kHz English speech into text; any other `language` is refused."""
         _refuse_foreign(language)
         if len(speech.samples) < LEAST_SPEECH_S * speech.rate_hz:

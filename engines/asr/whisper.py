@@ -1,32 +1,32 @@
 """The better ears: Whisper, for many learners at once.
 
-transcribe ─┐                      ┌► speech found, cut into windows ┐
-transcribe ─┼► Together (≤ 8) ── in a thread ─► Decoder, ≤ 8 windows ┴► each its own transcript
-transcribe ─┘
+transcribe ─► speech found, cut into windows ─┐                                  ┌► its own
+transcribe ─► … each in a thread of its own  ─┼► Together (≤ 8) ─► Decoder, in a ┼► transcript
+transcribe ─►                                ─┘    runs of ≤ 8     thread        └►
 """
 
 import asyncio
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Self
 
 from engines.asr.decoding import Asked, Decoder, Heard
+from engines.asr.download import Told, demand_files, find_folder
+from engines.asr.failure import cannot_load, first_line, is_out_of_memory
 from engines.asr.together import Together, Wanted
 from engines.asr.whisper_model import (
+    MOST_AT_ONCE,
     SMALLER_MODEL,
     Opened,
     WhisperOptions,
-    demand_files,
-    find_folder,
-    first_line,
-    is_out_of_memory,
     open_model,
     reopened,
 )
-from engines.asr.windows import windows
-from engines.base import Audio, EngineState, Pcm, Transcript
+from engines.asr.windows import Window, windows
+from engines.base import Audio, EngineState, Pcm, Transcript, Vocabulary
 from engines.errors import EngineError, EngineUnavailable
 
 _log = logging.getLogger(__name__)
@@ -34,11 +34,12 @@ _log = logging.getLogger(__name__)
 LEAST_SPEECH_S = 0.1
 """Shorter than any word."""
 
-MOST_AT_ONCE = 8
-"""Utterances of a batch, and windows of one run: more gain little, and each must wait for all."""
+NARROW_S = 300.0
+"""After the memory did not suffice for a run, so long only shorter runs are made; by then whoever
+took it may have given it back."""
 
-Utterance = tuple[Pcm, str | None]
-"""Samples at 16 kHz, and the language when it is known."""
+Utterance = Sequence[Asked]
+"""The windows of one recording, in order."""
 
 
 class WhisperAsr:
@@ -50,61 +51,80 @@ class WhisperAsr:
         self._name = name
         self._options = options
         self._decoder = self._new_decoder()
+        self._languages = frozenset(opened.model.supported_languages)
         self._together = Together[Utterance, Transcript](self._hear, MOST_AT_ONCE)
+        self._narrow = MOST_AT_ONCE
+        self._narrow_until_s = float("-inf")
 
     @classmethod
-    def load(cls, model: str, options: WhisperOptions | None = None) -> Self:
+    def load(
+        cls, model: str, options: WhisperOptions | None = None, told: Told | None = None
+    ) -> Self:
         """Load a local folder or a model of the hub, downloading it when it is not there yet.
 
-        Takes seconds to minutes: call it in a thread. Raises `EngineUnavailable` with what is
-        missing and what to do.
+        Takes seconds to minutes: call it in a thread; `told` hears how far it is. Raises
+        `EngineUnavailable` with what is missing and what to do.
         """
         chosen = options or WhisperOptions()
-        folder = find_folder(model)
+        folder = find_folder(model, told)
         demand_files(folder)
         try:
             return cls(open_model(folder, chosen), folder, model, chosen)
         except Exception as error:
             # CTranslate2 raises RuntimeError and ValueError, tokenizers a bare Exception.
-            raise EngineUnavailable(
-                f"The speech model `{model}` could not be loaded ({first_line(error)}); check that"
-                " WHISPER_MODEL is a Whisper model in CTranslate2 format that fits this machine."
-            ) from error
+            raise cannot_load(model, error) from error
 
     @property
     def state(self) -> EngineState:
-        if not self._opened.model.model.model_is_loaded:
+        if not self.is_loaded:
             gone = "The memory no longer suffices for the speech model."
             return EngineState("whisper", "unavailable", gone, SMALLER_MODEL)
-        if self._opened.lack:
-            return EngineState("whisper", "degraded", self._opened.lack, SMALLER_MODEL)
         how = f"on the {'GPU' if self._opened.device == 'cuda' else 'CPU'}"
-        reason = f"Listening with `{self._name}` {how}, in {self._opened.precision}."
-        return EngineState("whisper", "ready", reason)
+        reason = f"Listening with `{self._name}` {how}, in {self._opened.precision}"
+        if (largest := self._together.largest) > 1:
+            reason = f"{reason}, so far to {largest} learners at once"
+        lacks = [self._opened.lack] if self._opened.lack else []
+        if (most := self._at_once()) < MOST_AT_ONCE:
+            lacks.append(f"The memory only suffices for {most} at once.")
+        if lacks:
+            return EngineState("whisper", "degraded", " ".join(lacks), SMALLER_MODEL)
+        return EngineState("whisper", "ready", f"{reason}.")
 
-    async def transcribe(self, speech: Audio, language: str | None) -> Transcript:
+    @property
+    def is_loaded(self) -> bool:
+        """False once the memory did not suffice for any form of the model."""
+        return bool(self._opened.model.model.model_is_loaded)
+
+    async def transcribe(
+        self, speech: Audio, language: str | None, vocabulary: Vocabulary = ()
+    ) -> Transcript:
         """Turn 16 kHz speech into text; silence is the empty text. What is asked at the same time
-        is heard at once."""
+        is heard at once. Raises `EngineUnavailable` for a language that the model does not know,
+        else `EngineError`."""
         known = self._known(language)
         if speech.seconds < LEAST_SPEECH_S:
             return Transcript("")
-        return await self._together.ask((speech.samples, known))
+        try:
+            found = await asyncio.to_thread(_spoken, speech.samples)
+        except (RuntimeError, ValueError, MemoryError) as error:
+            raise self._failure(error) from error
+        if not found:
+            return Transcript("")
+        words = (*self._options.vocabulary, *vocabulary)
+        return await self._together.ask([Asked(window, known, words) for window in found])
 
     def _known(self, language: str | None) -> str | None:
         """The hint when the model can use it, else None: the model then finds out itself."""
         code = (language or "").lower().replace("_", "-").split("-")[0]
-        known = self._opened.model.supported_languages
-        if code and len(known) == 1 and code not in known:
+        if code and len(self._languages) == 1 and code not in self._languages:
             raise EngineUnavailable(
                 f"The speech model `{self._name}` only knows English, not `{language}`; set"
                 " WHISPER_MODEL to a model without `.en` in its name."
             )
-        return code if code in known else None
+        return code if code in self._languages else None
 
     def _new_decoder(self) -> Decoder:
-        return Decoder(
-            self._opened.model, self._options.vocabulary, word_times=self._options.word_times
-        )
+        return Decoder(self._opened.model, word_times=self._options.word_times)
 
     async def _hear(
         self, utterances: Sequence[Utterance], wanted: Wanted
@@ -116,32 +136,43 @@ class WhisperAsr:
     def _transcripts(
         self, utterances: Sequence[Utterance], wanted: Wanted
     ) -> list[Transcript | Exception]:
-        """What fails together is tried one by one, so that each has only its own failure."""
+        """The windows of all are worked on side by side. A thread cannot be cancelled, so before
+        each run those are left out whom nobody waits for any more, or that have failed."""
+        heard: list[list[Heard]] = [[] for _ in utterances]
+        failures: dict[int, Exception] = {}
+        left = [(number, asked) for number, every in enumerate(utterances) for asked in every]
+        while left := [(n, asked) for n, asked in left if wanted(n) and n not in failures]:
+            at_once = self._at_once()
+            run, left = left[:at_once], left[at_once:]
+            for (number, _), found in zip(run, self._run([a for _, a in run]), strict=True):
+                if isinstance(found, Exception):
+                    failures[number] = found
+                else:
+                    heard[number].append(found)
+        return [failures.get(number) or transcript(parts) for number, parts in enumerate(heard)]
+
+    def _run(self, asked: Sequence[Asked]) -> list[Heard | Exception]:
+        """What fails together is tried by halves, so that each has only its own failure. Where the
+        memory does not suffice for one, the model is made smaller."""
         try:
-            return list(self._heard(utterances, wanted))
+            return list(self._decoder.hear(asked))
         except (RuntimeError, ValueError, MemoryError) as error:
-            if len(utterances) > 1:
-                _log.warning("hearing one by one: %s", first_line(error))
-                alone = (self._transcripts([utterance], wanted) for utterance in utterances)
-                return list(chain.from_iterable(alone))
-            if is_out_of_memory(error) and self._shrink():
-                return self._transcripts(utterances, wanted)
-            return [self._failure(error)]
+            out_of_memory, failure = is_out_of_memory(error), self._failure(error)
+        # The error is forgotten here: with it go the frames that still hold memory of the GPU.
+        if len(asked) > 1:
+            half = len(asked) // 2
+            _log.warning("hearing %d and %d: %s", len(asked) - half, half, failure.sentence)
+            if out_of_memory:
+                self._narrow, self._narrow_until_s = half, time.monotonic() + NARROW_S
+            return [*self._run(asked[:half]), *self._run(asked[half:])]
+        if out_of_memory and self._shrink():
+            return self._run(asked)
+        return [failure]
 
-    def _heard(self, utterances: Sequence[Utterance], wanted: Wanted) -> Iterator[Transcript]:
-        asked = [
-            [Asked(window, language) for window in windows(samples)]
-            for samples, language in utterances
-        ]
-        heard = self._runs(list(chain.from_iterable(asked)), wanted)
-        for parts in asked:
-            yield transcript([next(heard) for _ in parts])
-
-    def _runs(self, asked: Sequence[Asked], wanted: Wanted) -> Iterator[Heard]:
-        """Nothing more is worked out once nobody wants it: a thread cannot be cancelled."""
-        for begin in range(0, len(asked), MOST_AT_ONCE):
-            run = asked[begin : begin + MOST_AT_ONCE]
-            yield from self._decoder.hear(run) if wanted() else (Heard("", "") for _ in run)
+    def _at_once(self) -> int:
+        """How many windows are worked on in one run."""
+        wide = self._opened.at_once
+        return min(self._narrow, wide) if time.monotonic() < self._narrow_until_s else wide
 
     def _shrink(self) -> bool:
         """Go on in less memory; False: it is not possible."""
@@ -160,6 +191,10 @@ class WhisperAsr:
     def _failure(self, error: Exception) -> EngineError:
         remedy = f" {SMALLER_MODEL}" if is_out_of_memory(error) else ""
         return EngineError(f"The speech model `{self._name}` failed ({first_line(error)}).{remedy}")
+
+
+def _spoken(samples: Pcm) -> list[Window]:
+    return list(windows(samples))
 
 
 def transcript(parts: Iterable[Heard]) -> Transcript:

@@ -1,5 +1,4 @@
-"""A Whisper model from a local CTranslate2 folder or by name from the hub, opened in the most exact
-way that the memory allows.
+"""A Whisper model, opened in the most exact way that the memory allows.
 
 faster-whisper costs 150 MB once imported, so it is imported only when a model is loaded.
 """
@@ -7,24 +6,19 @@ faster-whisper costs 150 MB once imported, so it is imported only when a model i
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engines.errors import EngineUnavailable
+from engines.asr.failure import first_line, is_out_of_memory
+from engines.asr.room import Room, gpu_room
 
 if TYPE_CHECKING:
     from faster_whisper import WhisperModel
 
 _log = logging.getLogger(__name__)
-
-NEEDED_FILES = ("model.bin", "config.json", "tokenizer.json")
-"""Without tokenizer.json faster-whisper would fetch one from the network in mid-turn."""
-
-VOCABULARY_FILES = ("vocabulary.json", "vocabulary.txt")
-"""One of them, depending on the age of the converter."""
 
 PRECISIONS = {
     "cuda": ("float32", "bfloat16", "float16", "int8_float16", "int8"),
@@ -34,6 +28,9 @@ PRECISIONS = {
 
 FITTING = {"cuda": "float16", "cpu": "int8_float32"}
 """What `auto` begins with: as fast as any on the device, and hardly less exact than the model."""
+
+MOST_AT_ONCE = 8
+"""Utterances of a batch, and windows of one run: more gain little, and each must wait for all."""
 
 FREE_LIMIT_S = 2.0
 """A run that has answered is done with the model within milliseconds."""
@@ -52,6 +49,8 @@ class WhisperOptions:
     compute_type: str = "auto"
     """Precision of the weights, as CTranslate2 names it; `auto` is the fastest of the device. Where
     the memory does not suffice, the next smaller one is taken."""
+    memory_share: float = 1.0
+    """Of the GPU's memory, at most; of the machine's own, no part is kept from the recogniser."""
     cpu_threads: int = 0
     """0 leaves it to the library."""
     vocabulary: tuple[str, ...] = ()
@@ -67,66 +66,10 @@ class Opened:
     model: "WhisperModel"
     device: str
     precision: str
+    at_once: int = MOST_AT_ONCE
+    """Windows of thirty seconds for which there is room in one run."""
     lack: str = ""
     """One sentence: why it is less than what was wanted."""
-
-
-def find_folder(model: str) -> Path:
-    """The local folder of `model`, after a download where it is a name of the hub."""
-    folder = Path(model).expanduser()
-    if folder.is_dir():
-        return folder
-    if model.startswith((".", "~", "/", "\\")) or folder.is_absolute() or folder.exists():
-        raise EngineUnavailable(
-            f"The speech model folder `{model}` does not exist or is no folder; set WHISPER_MODEL"
-            " to a folder in CTranslate2 format or to a model name such as `small`."
-        )
-    return _fetch(model)
-
-
-def _fetch(model: str) -> Path:
-    from faster_whisper import available_models, download_model
-
-    if "/" not in model and model not in available_models():
-        raise EngineUnavailable(
-            f"There is no speech model named `{model}`; set WHISPER_MODEL to one of"
-            f" {', '.join(available_models())}, to `owner/name` on the hub, or to a folder."
-        )
-    try:
-        return Path(download_model(model, local_files_only=True))
-    except Exception:  # not in the cache yet, which the hub says in several ways
-        _log.info("downloading the speech model `%s`, once", model)
-    try:
-        folder = Path(_download(model))
-    except Exception as error:  # offline, unknown, no disk: the hub's, httpx's and the system's
-        raise EngineUnavailable(
-            f"The speech model `{model}` could not be downloaded ({first_line(error)}); go online"
-            " once, or set WHISPER_MODEL to the folder of a copy."
-        ) from error
-    _log.info("the speech model `%s` is at %s", model, folder)
-    return folder
-
-
-def _download(model: str) -> str:
-    """As `faster_whisper.download_model`, but showing the hub's progress bars."""
-    from faster_whisper import utils  # its list of names is not exported
-    from huggingface_hub import snapshot_download
-
-    repository: str = utils._MODELS.get(model, model)
-    patterns = [*NEEDED_FILES, *VOCABULARY_FILES, "preprocessor_config.json"]
-    return snapshot_download(repository, allow_patterns=patterns)
-
-
-def demand_files(folder: Path) -> None:
-    missing = [name for name in NEEDED_FILES if not (folder / name).is_file()]
-    if not any((folder / name).is_file() for name in VOCABULARY_FILES):
-        missing.append(" or ".join(VOCABULARY_FILES))
-    if missing:
-        raise EngineUnavailable(
-            f"The speech model folder `{folder}` lacks {', '.join(missing)}; copy the whole model"
-            " there or convert it with `ct2-transformers-converter --copy_files tokenizer.json"
-            " preprocessor_config.json`."
-        )
 
 
 def open_model(folder: Path, options: WhisperOptions) -> Opened:
@@ -141,7 +84,7 @@ def open_model(folder: Path, options: WhisperOptions) -> Opened:
         lack = f"The GPU cannot be used ({first_line(error)}), so the CPU listens."
     _log.warning("%s", lack)
     opened = _opened(folder, "cpu", options, _precisions("cpu", "auto"))
-    return Opened(opened.model, "cpu", opened.precision, lack)
+    return replace(opened, lack=lack)
 
 
 def reopened(folder: Path, options: WhisperOptions, opened: Opened) -> Opened | None:
@@ -152,7 +95,7 @@ def reopened(folder: Path, options: WhisperOptions, opened: Opened) -> Opened | 
         return None
     free(opened)
     smaller = _opened(folder, opened.device, options, rest)
-    return Opened(smaller.model, smaller.device, smaller.precision, _too_little(smaller))
+    return replace(smaller, lack=_too_little(smaller))
 
 
 def free(opened: Opened) -> None:
@@ -165,35 +108,40 @@ def free(opened: Opened) -> None:
         model.unload_model()
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    text = str(error).lower()
-    return isinstance(error, MemoryError) or "out of memory" in text or "alloc_failed" in text
-
-
 def _opened(
     folder: Path, device: str, options: WhisperOptions, precisions: Sequence[str]
 ) -> Opened:
     """In the first of these precisions for which the memory suffices."""
-    from faster_whisper import WhisperModel
-
+    room = gpu_room(folder, options.memory_share) if device == "cuda" else Room()
     for number, precision in enumerate(precisions):
+        last = precision == precisions[-1]
+        if not last and not room.suffices(precision):
+            _log.warning("the speech model in %s is more than its share", precision)
+            continue
         try:
-            model = WhisperModel(
-                str(folder),
-                device=device,
-                compute_type=precision,
-                cpu_threads=options.cpu_threads,
-            )
-            ears = model.feature_extractor
-            model.encode(ears(np.zeros(ears.n_samples, np.float32))[..., : ears.nb_max_frames])
+            model, width = _tried(folder, device, precision, options)
         except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error) or precision == precisions[-1]:
+            if last or not is_out_of_memory(error):
                 raise
             _log.warning("no room for the speech model in %s", precision)
         else:
-            opened = Opened(model, device, precision)
-            return Opened(model, device, precision, _too_little(opened)) if number else opened
+            opened = Opened(model, device, precision, room.windows(precision, width, MOST_AT_ONCE))
+            return replace(opened, lack=_too_little(opened)) if number else opened
     raise AssertionError("there is at least one precision")
+
+
+def _tried(
+    folder: Path, device: str, precision: str, options: WhisperOptions
+) -> tuple["WhisperModel", int]:
+    """The model, and how many channels its layers have."""
+    from faster_whisper import WhisperModel
+
+    model = WhisperModel(
+        str(folder), device=device, compute_type=precision, cpu_threads=options.cpu_threads
+    )
+    ears = model.feature_extractor
+    silence = ears(np.zeros(ears.n_samples, np.float32))[..., : ears.nb_max_frames]
+    return model, model.encode(silence).shape[-1]
 
 
 def _too_little(opened: Opened) -> str:
@@ -226,7 +174,3 @@ def _supported(device: str) -> set[str]:
 
     found: set[str] = get_supported_compute_types(device)
     return found
-
-
-def first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:200].rstrip(".")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engines.base import Audio, Cue, Message, Patch, Transcript, Voice
+from engines.base import Audio, Cue, Message, Patch, Transcript, Vocabulary, Voice
 from engines.errors import EngineError, EngineUnavailable, UnusableSpeech
 from engines.stub import StubAsr, StubAvatar, StubBackdrop, StubLlm, StubTts
 from serve_app import turn as module
@@ -239,7 +239,9 @@ async def test_a_recogniser_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(module, "HEAR_LIMIT_S", 0.05)
 
     class Deaf:
-        async def transcribe(self, speech: Audio, language: str | None) -> Transcript:
+        async def transcribe(
+            self, speech: Audio, language: str | None, vocabulary: Vocabulary = ()
+        ) -> Transcript:
             await asyncio.Event().wait()
             raise AssertionError
 

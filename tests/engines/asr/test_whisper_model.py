@@ -29,14 +29,6 @@ def copy(folder: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("file", ["model.bin", "config.json", "tokenizer.json", "vocabulary.json"])
-def test_a_missing_file_is_named(copy: Path, file: str) -> None:
-    (copy / file).unlink()
-    with pytest.raises(EngineUnavailable, match=f"lacks {file}") as refusal:
-        WhisperAsr.load(str(copy))
-    assert str(copy) in refusal.value.sentence
-
-
 @pytest.mark.parametrize("file", ["model.bin", "tokenizer.json", "vocabulary.json"])
 @pytest.mark.parametrize("content", [b"", b"version https://git-lfs.github.com/spec/v1\n"])
 def test_a_damaged_file_is_an_engine_error(copy: Path, file: str, content: bytes) -> None:
@@ -45,56 +37,9 @@ def test_a_damaged_file_is_an_engine_error(copy: Path, file: str, content: bytes
         WhisperAsr.load(str(copy), CPU)
 
 
-@pytest.mark.parametrize("model", ["./no/such/folder", "/no/such/folder", "~/no/such/folder"])
-def test_a_folder_that_is_not_there_is_named(model: str) -> None:
-    with pytest.raises(EngineUnavailable, match=f"folder `{model}` does not exist"):
-        WhisperAsr.load(model)
-
-
-def test_a_file_is_no_folder(copy: Path) -> None:
-    with pytest.raises(EngineUnavailable, match="is no folder"):
-        WhisperAsr.load(str(copy / "model.bin"))
-
-
-def test_a_name_that_does_not_exist_is_answered_with_those_that_do() -> None:
-    with pytest.raises(EngineUnavailable, match="no speech model named `smal`.* small,"):
-        WhisperAsr.load("smal")
-
-
 def test_a_precision_that_the_machine_lacks_is_an_engine_error(folder: Path) -> None:
     with pytest.raises(EngineUnavailable, match="could not be loaded"):
         WhisperAsr.load(str(folder), WhisperOptions("cpu", "float17"))
-
-
-def test_a_name_that_cannot_be_downloaded_says_so(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(EngineUnavailable, match="`tiny` could not be downloaded .*go online"):
-        WhisperAsr.load("tiny")
-
-
-def test_a_name_is_downloaded_with_every_file_that_is_needed(
-    monkeypatch: pytest.MonkeyPatch, folder: Path
-) -> None:
-    asked: list[tuple[str, bool, list[str]]] = []
-
-    def snapshot(
-        repository: str, *, local_files_only: bool = False, allow_patterns: list[str], **_: object
-    ) -> str:
-        asked.append((repository, local_files_only, allow_patterns))
-        if local_files_only:
-            raise FileNotFoundError("not in the cache")
-        return str(folder)
-
-    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot)
-    WhisperAsr.load("tiny", CPU)
-    assert [(repository, local) for repository, local, _ in asked] == [
-        ("Systran/faster-whisper-tiny", True),
-        ("Systran/faster-whisper-tiny", False),
-    ]
-    assert {"model.bin", "config.json", "tokenizer.json"} <= set(asked[1][2])
 
 
 def test_importing_it_does_not_import_the_library() -> None:
