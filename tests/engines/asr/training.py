@@ -53,6 +53,9 @@ SAMPLES = HEARING_RATE_HZ // 50
 """Of one position."""
 
 RECORDINGS = 3000
+SINGULAR = 6
+"""So many times more often than another comes the first phrase, which has no word with them in
+common."""
 STEPS, BATCH, RATE = 900, 16, 2e-3
 ASTRAY = 8.0
 """Positions (160 ms) that the attention may be away from the middle of its word."""
@@ -103,7 +106,7 @@ async def lessons(rng: np.random.Generator) -> list[Lesson]:
 async def _lesson(tts: EspeakTts, ears: FeatureExtractor, rng: np.random.Generator) -> Lesson:
     language = "zh" if rng.random() < 0.2 else "en"
     known = ENGLISH if language == "en" else CHINESE
-    words = known[rng.integers(len(known))]
+    words = known[max(0, int(rng.integers(-SINGULAR, len(known))))]
     voice = Voice(
         name=str(rng.choice(VOICES)),
         rate=rng.uniform(0.85, 1.25),
@@ -122,7 +125,8 @@ async def _lesson(tts: EspeakTts, ears: FeatureExtractor, rng: np.random.Generat
 def _grown(speech: Pcm, size: float) -> Pcm:
     """As if by a taller or a smaller person: eleven voices are few to learn hearing from."""
     times = np.arange(0, len(speech) - 1, 1 / size)
-    return np.interp(times, np.arange(len(speech)), speech).astype(np.int16)
+    grown: Pcm = np.interp(times, np.arange(len(speech)), speech).astype(np.int16)
+    return grown
 
 
 def _in_a_room(speech: Pcm, rng: np.random.Generator) -> Floats:
