@@ -116,7 +116,7 @@ async def test_what_does_not_load_is_tried_again(
     assert state.remedy == getattr(error, "sentence", state.remedy) != ""
     assert await by_sphinx(asr, speech)
     is_there.set()
-    await eventually(lambda: asr._whisper is not None)
+    await eventually(lambda: asr._whisper is not None, 60)
     assert await asr.transcribe(speech, "en") == BY_WHISPER
     assert (await asr.state()).state == "ready"
 
@@ -134,7 +134,7 @@ async def test_a_folder_that_appears_is_used_without_a_restart(
     await asr.loaded()
     assert "does not exist" in (await asr.state()).remedy
     make_tiny_whisper(tmp_path / "unfinished").rename(folder)
-    await eventually(lambda: asr._whisper is not None)
+    await eventually(lambda: asr._whisper is not None, 60)
     assert (await asr.transcribe(speech, "zh")).language == "zh"
     assert (await asr.state()).state == "ready"
 
@@ -208,7 +208,7 @@ async def test_a_real_model_that_was_unloaded_comes_back(tmp_path: Path, speech:
     assert isinstance(gone, WhisperAsr)
     free(gone._opened)
     assert await by_sphinx(asr, speech)
-    await eventually(lambda: asr._whisper not in (None, gone))
+    await eventually(lambda: asr._whisper not in (None, gone), 60)
     assert (await asr.transcribe(speech, "zh")).language == "zh"
 
 
