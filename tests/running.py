@@ -23,6 +23,7 @@ import uvicorn
 import yaml
 from websockets.asyncio.client import ClientConnection, connect
 
+from cli.environment import HAPROXY_PORTS
 from engines.base import EngineState, KnownVoice
 from engines.stub import StubAsr, StubAvatar, StubBackdrop, StubLlm, StubTts
 from engines.vad.silero import SileroVad
@@ -241,6 +242,7 @@ def serve_run(
     file = home / "serve.yaml"
     file.write_text(yaml.safe_dump(config))
     log = home / "serve.log"
+    own_ports = _own_ports()
     with log.open("w") as output:
         process = subprocess.Popen(
             [str(Path(sys.executable).with_name("serve")), "run", str(file)],
@@ -248,7 +250,13 @@ def serve_run(
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            env={**os.environ, **RAY_ALONE, "TUTOR_HOME": str(home), **(environ or {})},
+            env={
+                **os.environ,
+                **RAY_ALONE,
+                **own_ports,
+                "TUTOR_HOME": str(home),
+                **(environ or {}),
+            },
         )
     running = Running(f"http://127.0.0.1:{config['http_options']['port']}")
 
@@ -262,6 +270,11 @@ def serve_run(
         yield running
     finally:
         _stop(process)
+
+
+def _own_ports() -> dict[str, str]:
+    """For HAProxy, so that two engines can run at the same time."""
+    return {name: str(free_port()) for name in HAPROXY_PORTS}
 
 
 @contextlib.contextmanager

@@ -22,6 +22,8 @@ from serve_app.settings import Settings
 def leader(*command: str) -> Iterator[tuple[subprocess.Popen[bytes], Record]]:
     """A process that leads a session, as the engine's does."""
     process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.PIPE)
+    while psutil.Process(process.pid).name() != Path(command[0]).name:
+        time.sleep(0.01)  # until then it is a copy of this process, with its environment
     record = Record(
         pid=process.pid,
         started_s=psutil.Process(process.pid).create_time(),

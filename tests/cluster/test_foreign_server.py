@@ -3,6 +3,7 @@ server."""
 
 from collections.abc import Iterator
 
+import httpx
 import pytest
 
 pytest.importorskip("torch", reason="`transformers serve` needs it")
@@ -12,7 +13,7 @@ pytest.importorskip("accelerate", reason="`transformers serve` needs it")
 
 from cli.environment import THROUGHPUT
 from tests.answers import answer_to, with_deltas
-from tests.running import Running, application, free_port, graph, serving
+from tests.running import Event, Running, application, eventually, free_port, graph, serving
 from tests.tiny_llm import ANSWERS, FORGETFUL, make_tiny_llm
 from tests.transformers_server import MODEL, transformers_server
 
@@ -36,10 +37,13 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 
 async def test_the_model_that_it_lists_is_taken(engine: Running) -> None:
-    async with engine.http() as http:
-        mind = (await http.get("/health")).json()["engines"]["llm"]
-    assert (mind["engine"], mind["state"]) == ("openai", "ready")
-    assert mind["reason"] == f"Answers with {MODEL}."
+    def mind() -> Event:
+        told: Event = httpx.get(f"{engine.url}/health", timeout=20).json()["engines"]["llm"]
+        return told
+
+    await eventually(lambda: mind()["state"] == "ready", 60)
+    assert mind()["engine"] == "openai"
+    assert mind()["reason"] == f"Answers with {MODEL}."
 
 
 @pytest.mark.parametrize("question", ["What is water?", "你好"])

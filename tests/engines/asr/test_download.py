@@ -149,7 +149,9 @@ def test_a_name_is_downloaded_once_with_every_file_and_tells_how_far_it_is(
     cache = tmp_path_factory.mktemp("cache")
     with hub(copy) as (address, asked):
         *told, folder = found(address, cache)
-        assert all("/Systran/faster-whisper-tiny" in path for path in asked)
+        files = [path for path in asked if "/resolve/" in path]  # the library asks other things too
+        assert files
+        assert all("/Systran/faster-whisper-tiny" in path for path in files)
         assert not any("pytorch_model" in path for path in asked)
         assert re.fullmatch(r"downloading: (\d+) of \1 MB", told[-1])
         assert WhisperAsr.load(folder, CPU).state.state == "ready"

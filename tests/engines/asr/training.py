@@ -57,6 +57,9 @@ SINGULAR = 6
 """So many times more often than another comes the first phrase, which has no word with them in
 common."""
 STEPS, BATCH, RATE = 900, 16, 2e-3
+SHARPEST = 30.0
+"""Natural logarithm: so much more attention one position may get than another. Word times are found
+by dividing by how much a position's attention varies; below e^-43 that is zero in 32 bits."""
 ASTRAY = 8.0
 """Positions (160 ms) that the attention may be away from the middle of its word."""
 
@@ -152,6 +155,9 @@ _COUNTS[POSITIONS] = WINDOW - POSITIONS - 1
 _looks: list[Tensor] = []
 """Where the decoder's last layer looked, for the lesson about that."""
 
+_sharpness: list[Tensor] = []
+"""By how much it preferred one position to another, as a logarithm."""
+
 
 def _attention(
     module: Any, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, **_: Any
@@ -160,9 +166,11 @@ def _attention(
     if module.is_causal:
         seen = functional.scaled_dot_product_attention(query, key, value, is_causal=True, scale=1.0)
     else:
-        weights = (query @ key.transpose(-1, -2) + _COUNTS.log()).softmax(-1)
+        scores = query @ key.transpose(-1, -2)
+        weights = (scores + _COUNTS.log()).softmax(-1)
         if module.is_decoder and module.layer_idx == LAYERS - 1:
             _looks.append(weights)
+            _sharpness.append(scores.amax(-1) - scores.amin(-1))
         seen = weights @ value
     return seen.transpose(1, 2), None
 
@@ -276,13 +284,15 @@ class School:
         write = table([task.write for task in tasks], IGNORED)
         look = table([task.look for task in tasks], -1.0)
         _looks.clear()
+        _sharpness.clear()
         heard = self.net.model.encoder(mels).last_hidden_state
         states = self.net.model.decoder(read, encoder_hidden_states=heard, use_cache=False)
         written = self.net.proj_out(states.last_hidden_state)
         spelling = functional.cross_entropy(
             written.flatten(0, 1), write.flatten(), ignore_index=IGNORED
         )
-        return spelling + self._hearing(heard, taught) + looking(_looks[0], look)
+        too_sharp = functional.relu(_sharpness[0] - SHARPEST).mean()
+        return spelling + self._hearing(heard, taught) + looking(_looks[0], look) + too_sharp
 
     def _hearing(self, heard: Tensor, taught: Sequence[Lesson]) -> Tensor:
         words = [[WORD[word] for word in lesson.words] for lesson in taught]
