@@ -1,6 +1,7 @@
 """Fixtures that several packages of tests share."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +24,8 @@ from tests.running import (
 )
 
 os.environ.update(RAY_ALONE)  # before Ray is imported anywhere
+# A shell starts its `&` jobs with Ctrl-C ignored, and so what they start; some tests are about it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 MODES = ("plain", "default", "throughput")
 
