@@ -19,22 +19,8 @@ from engines.asr.whisper import WhisperAsr
 from engines.asr.whisper_model import WhisperOptions
 from engines.errors import EngineUnavailable
 from tests.running import PROJECT
-from tests.tiny_whisper import make_tiny_whisper
 
 CPU = WhisperOptions(device="cpu")
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_tiny_whisper(tmp_path_factory.mktemp("whisper"))
-
-
-@pytest.fixture
-def copy(folder: Path, tmp_path: Path) -> Path:
-    """The model once more, to be damaged."""
-    for file in folder.iterdir():
-        (tmp_path / file.name).write_bytes(file.read_bytes())
-    return tmp_path
 
 
 @pytest.mark.parametrize("file", ["model.bin", "config.json", "tokenizer.json", "vocabulary.json"])

@@ -16,11 +16,6 @@ CPU = WhisperOptions(device="cpu")
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_tiny_whisper(tmp_path_factory.mktemp("whisper"))
-
-
-@pytest.fixture(scope="module")
 def ears(folder: Path) -> WhisperAsr:
     return WhisperAsr.load(str(folder), CPU)
 

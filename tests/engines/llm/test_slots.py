@@ -1,6 +1,6 @@
 import queue
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -32,6 +32,8 @@ from engines.llm.batching import (  # noqa: E402  # as above
 )
 from engines.llm.slots import GROWTH, ModelSteps, Sampling, drawn  # noqa: E402  # as above
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 GREEDY = Sampling(0.0)
 WORDS = 200
 SHAPE: dict[str, Any] = {
@@ -47,15 +49,6 @@ SHAPE: dict[str, Any] = {
     "eos_token_id": None,
     "pad_token_id": None,
 }
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Several would wait for one another longer than they work."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def made(kind: str) -> PreTrainedModel:

@@ -5,7 +5,7 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,8 @@ pytest.importorskip("transformers", exc_type=ImportError)
 
 from tests.tiny_llm import ANSWERS, make_tiny_llm  # noqa: E402  # needs what may be missing
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 ROOT = Path(__file__).parents[3]
 GREEDY = LlmOptions(temperature=0.0, max_tokens=100)
 ON_CPU = Placement(device="cpu")
@@ -31,15 +33,6 @@ QUESTIONS = [*ANSWERS, "And what else?", "还有什么？"]
 
 REPEATING = "{% for m in messages %}{{ m['role'] + ' ' + m['content'] }}{% endfor %}"
 """The template for a model that says the last word for ever: it must end with one."""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Small networks are quicker so, above all beside other tests."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -24,8 +24,9 @@ pytest.importorskip("TTS", reason="coqui-tts is not installed", exc_type=ImportE
 
 from tests import tiny_coqui  # noqa: E402  # needs what may be missing
 
-# The library and what it stands on warn of each other's older names.
 pytestmark = [
+    pytest.mark.usefixtures("one_thread"),
+    # The library and what it stands on warn of each other's older names.
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
     pytest.mark.filterwarnings("ignore::FutureWarning"),
     pytest.mark.filterwarnings("ignore::UserWarning"),
@@ -34,15 +35,6 @@ pytestmark = [
 ENGLISH = "Good morning, what shall we learn today?"
 XTTS_S = 60 * 1024 / 22_050
 """Of every part that the tiny XTTS reads."""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Small networks are quicker so, above all beside other tests."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
