@@ -124,7 +124,9 @@ class Idle:
         if status.status is ApplicationStatus.DEPLOY_FAILED:
             return EngineState(name, "unavailable", _why_failed(name, status.message), LOOK_CLOSER)
         deployments = (details.get("deployments") or {}).values()
-        if deployments and not any(each.get("target_num_replicas", 1) for each in deployments):
+        scaled_to_none = not any(each.get("target_num_replicas", 1) for each in deployments)
+        # While it is deployed the target is 0, too, until it has been set.
+        if deployments and scaled_to_none and status.status is ApplicationStatus.RUNNING:
             return EngineState(name, "ready", "No replica runs; the first question starts one.")
         return self._unplaced(name, details)
 

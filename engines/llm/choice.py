@@ -29,6 +29,10 @@ PROBE_INTERVAL_S = 10.0
 
 PROBE_LIMIT_S = 2.0
 
+SLOW_PROBES = 2
+"""In a row, until a model that was there counts as stuck: a busy server may answer one late, and
+questions have limits of their own."""
+
 PROBE_AGAIN_S = 1.0
 """When nobody is there to answer a question, all are probed anew, but not more often than this."""
 
@@ -89,6 +93,8 @@ class Candidate:
     problem: str | None = "It has not been looked for yet."
     """Why it cannot be asked, and what to do."""
     breaker: Breaker = field(default_factory=Breaker)
+    slow_probes: int = 0
+    """In a row."""
     prepared: bool = False
     preparing: asyncio.Task[None] | None = None
     prepare_from_s: float = float("-inf")
@@ -273,11 +279,15 @@ async def _probe(candidate: Candidate) -> None:
         candidate.prepared = False
         _note(candidate, error.sentence)
     except TimeoutError:
-        _note(candidate, f"{candidate.llm.name} is too slow to answer. Look whether it is stuck.")
+        candidate.slow_probes += 1
+        if candidate.problem is not None or candidate.slow_probes >= SLOW_PROBES:
+            slow = f"{candidate.llm.name} is too slow to answer. Look whether it is stuck."
+            _note(candidate, slow)
     except Exception:  # must not end the watch
         logger.exception("The language model %s could not be probed", candidate.llm.name)
         _note(candidate, f"{candidate.llm.name} could not be probed; the log says why.")
     else:
+        candidate.slow_probes = 0
         # That a server lists its models does not mean that they answer.
         if not candidate.on_trial:
             _note(candidate, None)

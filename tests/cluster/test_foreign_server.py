@@ -41,8 +41,11 @@ async def test_the_model_that_it_lists_is_taken(engine: Running) -> None:
         told: Event = httpx.get(f"{engine.url}/health", timeout=20).json()["engines"]["llm"]
         return told
 
-    await eventually(lambda: mind()["state"] == "ready", 60)
-    assert mind()["engine"] == "openai"
+    def is_connected() -> bool:
+        known = mind()
+        return (known["engine"], known["state"]) == ("openai", "ready")
+
+    await eventually(is_connected, 60)
     assert mind()["reason"] == f"Answers with {MODEL}."
 
 

@@ -49,8 +49,11 @@ def mind(engine: Running) -> Event:
 
 
 async def until_connected(engine: Running) -> None:
-    await eventually(lambda: mind(engine)["state"] == "ready", NOTICED_LIMIT_S)
-    assert mind(engine)["engine"] == "ollama"
+    def is_connected() -> bool:
+        known = mind(engine)
+        return (known["engine"], known["state"]) == ("ollama", "ready")
+
+    await eventually(is_connected, NOTICED_LIMIT_S)
 
 
 async def stored(engine: Running, session: Session) -> list[str]:

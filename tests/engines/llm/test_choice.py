@@ -355,3 +355,39 @@ async def test_many_turns_at_once_share_the_looks(monkeypatch: pytest.MonkeyPatc
         answers = await asyncio.gather(*(answer(llm) for _ in range(20)))
     assert set(answers) == {OLLAMA_SAYS}
     assert fake.probes <= 3  # one is of the loading
+
+
+class Sluggish:
+    """Its probes take as long as it is told."""
+
+    name = model = "sluggish"
+
+    def __init__(self) -> None:
+        self.probe_s = 0.0
+        self.slow = 0
+
+    def reply(self, messages: Sequence[Message]) -> AsyncIterator[str]:
+        return StubLlm().reply(messages)
+
+    async def check(self) -> None:
+        self.slow = self.slow + 1 if self.probe_s else 0
+        await asyncio.sleep(self.probe_s)
+
+    async def prepare(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+async def test_one_late_answer_to_a_probe_takes_a_model_from_nobody_and_two_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(choice, "PROBE_LIMIT_S", 0.5)
+    model = Sluggish()
+    async with best(model) as llm:
+        assert (await llm.state()).engine == "sluggish"
+        model.probe_s = 3600.0
+        await eventually(lambda: model.slow == 2)
+        assert (await llm.state()).engine == "sluggish", "only one answer was late yet"
+        await until_state(llm, "offline", "too slow to answer")
+        model.probe_s = 0.0
+        await until_state(llm, "sluggish")
