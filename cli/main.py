@@ -4,6 +4,7 @@
     status              what runs, and how it is        cli/status.py
     check               everything a client does, once  cli/check.py
     chat                talk with a tutor               cli/chat.py
+    avatar              faces made of photos and clips  cli/avatar.py
 
 Each command imports what it needs when it is called: `tutor --help` must not wait for codecs.
 """
@@ -33,6 +34,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+avatar_app = typer.Typer(help="Make faces of photos and clips.", no_args_is_help=True)
+app.add_typer(avatar_app, name="avatar")
 
 Config = Annotated[
     Path, typer.Option(help="The graph to start.", show_default="configs/serve.yaml")
@@ -213,3 +217,54 @@ def chat(  # noqa: PLR0913 - typer makes an option of each argument
         with Client(url or settings.http_url, api_key(settings, key)) as client:
             if not chat(client, wish):
                 raise typer.Exit(FAILED)
+
+
+@avatar_app.command("add")
+def avatar_add(
+    name: Annotated[str, typer.Argument(help="What the face is to be called.")],
+    file: Annotated[Path, typer.Argument(help="A photo, or a clip of up to 20 s, of one person.")],
+    box: Annotated[
+        str,
+        typer.Option(
+            help="Where the face is in the first frame, jaw to jaw and brows to chin: "
+            "left,top,right,bottom, each from 0 to 1.",
+            show_default="it is looked for",
+        ),
+    ] = "",
+    shift: Annotated[int, typer.Option(help="For v1 weights: pixels; + opens the mouth.")] = 0,
+    url: Url = None,
+    key: Key = None,
+) -> None:
+    """Have a face made of a photo or a clip, and wait until it is ready."""
+    with _told():
+        from cli.avatar import AvatarClient, add
+
+        settings = settings_in_force()
+        with AvatarClient(url or settings.http_url, api_key(settings, key)) as client:
+            add(client, name, file, box=box, shift=shift)
+
+
+@avatar_app.command("list")
+def avatar_list(url: Url = None, key: Key = None) -> None:
+    """Show the faces there are, and those in the making."""
+    with _told():
+        from cli.avatar import AvatarClient, show
+
+        settings = settings_in_force()
+        with AvatarClient(url or settings.http_url, api_key(settings, key)) as client:
+            show(client.avatars())
+
+
+@avatar_app.command("remove")
+def avatar_remove(
+    name: Annotated[str, typer.Argument(help="The face's name.")],
+    url: Url = None,
+    key: Key = None,
+) -> None:
+    """Delete a face, also one that is in the making."""
+    with _told():
+        from cli.avatar import AvatarClient, remove
+
+        settings = settings_in_force()
+        with AvatarClient(url or settings.http_url, api_key(settings, key)) as client:
+            remove(client, name)

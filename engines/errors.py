@@ -5,6 +5,8 @@ EngineError
 ├── EngineTimeout        it did not answer in time
 ├── QuestionTooLong      the question alone does not fit into the model
 ├── UnusableSpeech       the recording cannot be understood as speech
+├── UnusableFootage      no face can be made of the photo or clip
+│   └── FootageTooLarge  it is larger than what is looked at
 ├── UnknownAvatar        no face of that name
 └── UnknownVoice         no voice of that name or language
 """
@@ -46,6 +48,18 @@ class UnusableSpeech(EngineError):
     """The recording holds nothing that can be recognised."""
 
     code = "unusable_speech"
+
+
+class UnusableFootage(EngineError):
+    """No face can be made of the photo or clip; the sentence says why, and what would do."""
+
+    code = "unusable_footage"
+
+
+class FootageTooLarge(UnusableFootage):
+    """The photo or clip is larger than what is looked at."""
+
+    code = "footage_too_large"
 
 
 class UnknownAvatar(EngineError):

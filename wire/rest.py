@@ -77,6 +77,22 @@ class VoicePublic(BaseModel):
     """Those to whom a cloned one was given when it was added."""
 
 
+class AvatarPublic(BaseModel):
+    """A face. Its name is its id."""
+
+    name: str
+    kind: Literal["drawn", "photo", "clip"] | None
+    """What it was made of; null while it is not known yet."""
+    state: Literal["waiting", "preparing", "ready", "failed"]
+    progress: float = Field(ge=0, le=1)
+    reason: str = ""
+    """Of `failed`: why, and what to do."""
+    notes: list[str] = []
+    """Of `ready`: what its maker should know, such as frames in which no face was found."""
+    frames: int = 0
+    """Of `ready`: at 25 a second; 0 for a drawn one, which never repeats itself."""
+
+
 class EngineHealth(BaseModel):
     engine: str
     state: Literal["ready", "degraded", "starting", "unavailable"]
