@@ -2,6 +2,7 @@
 
 EngineError
 ├── EngineUnavailable    the engine is missing, starting or gone; its remedy says what to do
+│   └── EngineBusy       it is well, but has too much to do at once
 ├── EngineTimeout        it did not answer in time
 ├── QuestionTooLong      the question alone does not fit into the model
 ├── UnusableSpeech       the recording cannot be understood as speech
@@ -30,6 +31,10 @@ class EngineUnavailable(EngineError):
     """The engine is missing, still starting or has died."""
 
     code = "engine_unavailable"
+
+
+class EngineBusy(EngineUnavailable):
+    """The engine is well, but more is asked of it at once than it can do."""
 
 
 class EngineTimeout(EngineError):
