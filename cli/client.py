@@ -128,10 +128,10 @@ class Client:
             answer = self._http.request(method, path, json=body)
         except httpx.HTTPError as error:
             raise EngineNotRunning(
-                f"No engine answers at {self.url} ({_words(error)}).", "Start it with `tutor up`."
+                f"No engine answers at {self.url} ({words(error)}).", "Start it with `tutor up`."
             ) from error
         if answer.is_error:
-            raise _refused(answer)
+            raise refused(answer)
         return answer
 
     def socket_url(self, session_id: str) -> str:
@@ -153,7 +153,7 @@ class Client:
             )
         except (OSError, InvalidHandshake, InvalidURI, TimeoutError) as error:
             raise EngineNotRunning(
-                f"The socket {url} cannot be opened ({_words(error)}).",
+                f"The socket {url} cannot be opened ({words(error)}).",
                 "A proxy on the way must pass WebSockets on; `tutor status` shows the engine.",
             ) from error
         with socket:
@@ -170,11 +170,11 @@ def _host(url: str) -> str:
     raise WrongUsage(f"{url!r} is not the address of an engine.", "Use http://host:port.")
 
 
-def _words(error: Exception) -> str:
+def words(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
-def _refused(answer: httpx.Response) -> Refused:
+def refused(answer: httpx.Response) -> Refused:
     try:
         detail = str(answer.json()["detail"])
     except (ValueError, KeyError, TypeError):

@@ -5,6 +5,7 @@
     check               everything a client does, once  cli/check.py
     chat                talk with a tutor               cli/chat.py
     tutors              list, add and remove tutors     cli/tutors.py
+    avatar              faces made of photos and clips  cli/avatar.py
 
 Each command imports what it needs when it is called: `tutor --help` must not wait for codecs.
 """
@@ -16,6 +17,7 @@ from typing import Annotated
 
 import typer
 
+from cli.avatar import avatar
 from cli.errors import WrongUsage
 from cli.surroundings import PROJECT, api_key, settings_in_force
 from cli.telling import FAILED, told
@@ -32,6 +34,7 @@ app = typer.Typer(
 )
 
 app.add_typer(tutors, name="tutors")
+app.add_typer(avatar, name="avatar")
 
 Config = Annotated[
     Path, typer.Option(help="The graph to start.", show_default="configs/serve.yaml")
@@ -178,7 +181,10 @@ def chat(  # noqa: PLR0913 - typer makes an option of each argument
     ] = None,
     video: Annotated[Path | None, typer.Option(help="Write the answer as MP4.")] = None,
     audio: Annotated[Path | None, typer.Option(help="Write the voice (.wav, .mp3, .ogg).")] = None,
-    avatar: Annotated[str | None, typer.Option(help="The face: mei, anna or david.")] = None,
+    face: Annotated[
+        str | None,
+        typer.Option("--avatar", help="The face: mei, anna, david, or a prepared one."),
+    ] = None,
     url: Url = None,
     key: Key = None,
 ) -> None:
@@ -188,7 +194,7 @@ def chat(  # noqa: PLR0913 - typer makes an option of each argument
         from cli.client import Client
 
         settings = settings_in_force()
-        wish = ChatWish(tutor, student, text, say, video, audio, avatar)
+        wish = ChatWish(tutor, student, text, say, video, audio, face)
         with Client(url or settings.http_url, api_key(settings, key)) as client:
             if not chat(client, wish):
                 raise typer.Exit(FAILED)

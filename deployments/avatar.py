@@ -3,34 +3,99 @@
 import os
 import sys
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from pathlib import Path
 from typing import Literal
 
 import cv2
+from pydantic import Field
 from ray.serve import Application
+from ray.serve.metrics import Histogram
 
 from deployments.resources import Args, application
-from engines.avatar.viseme.engine import VisemeAvatar
+from deployments.settings import read_engine_settings
+from engines.avatar.choice import BestAvatar, DrawnAvatar, StatedAvatar
+from engines.avatar.musetalk.engine import MuseTalkAvatar
+from engines.avatar.musetalk.prepared import AvatarCache, Latents
+from engines.avatar.musetalk.scheduler import OnBatch
 from engines.avatar.viseme.portrait import FACES, portrait
-from engines.base import Audio, Avatar, Cue, EngineState, Patch
+from engines.base import Audio, Cue, EngineState, Patch, Pixels
+from engines.errors import EngineUnavailable
 from engines.stub import StubAvatar
 
 LOWEST_PRIORITY = 19
 """Niceness: gives way to everyone."""
 
+NO_FOLDER = "No MuseTalk is configured: set MUSETALK_MODELS to the folder with its models."
+
 
 class AvatarArgs(Args):
-    engine: Literal["auto", "drawn", "stub"] = "auto"
-    """`auto`: the embedded drawn faces."""
+    engine: Literal["auto", "musetalk", "drawn", "stub"] = "auto"
+    """`auto`: MuseTalk when `models` loads and keeps up, else the embedded drawn faces. `musetalk`:
+    nothing stands in for it, at whatever pace. `gpu` is also the share of the GPU's memory that it
+    may take."""
+    models: str | None = None
+    """Folder as it is published. Overrides MUSETALK_MODELS."""
+    decoder: Literal["kl", "compiled", "tiny"] = "kl"
+    """`compiled` is faster and takes minutes to start; `tiny` is less sharp, for a fifth of the
+    work."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    avatars_gb: float = Field(default=4.0, gt=0)
+    """Files of prepared avatars that a replica keeps mapped: some 0.8 MB a frame."""
     stub: StubAvatar = StubAvatar()
 
 
-def choose(args: AvatarArgs) -> tuple[Avatar, EngineState]:
+class _StubbedAvatar:
+    def __init__(self, stub: StubAvatar) -> None:
+        self._stub = stub
+
+    async def animate(self, speech: Audio, cue: Cue) -> AsyncGenerator[Patch, None]:
+        async for patch in self._stub.animate(speech, cue):
+            yield patch
+
+    async def state(self) -> EngineState:
+        return EngineState("stub", "ready")
+
+    async def face(self, name: str) -> str:
+        return name
+
+    async def latents(self, faces: Pixels) -> Latents:
+        raise EngineUnavailable("The stub prepares no avatars.")
+
+
+def choose(args: AvatarArgs, on_batch: OnBatch | None = None) -> StatedAvatar:
     if args.engine == "stub":
-        return args.stub, EngineState("stub", "ready")
+        return _StubbedAvatar(args.stub)
     cv2.setNumThreads(1)  # small pictures: a pool of threads costs more than it brings
     threading.Thread(target=_draw_faces, name="draw-faces", daemon=True).start()
-    return VisemeAvatar(), EngineState("drawn", "ready", "The embedded drawn faces are shown.")
+    settings = read_engine_settings()
+    avatars = AvatarCache(settings.avatars_folder, int(args.avatars_gb * 1e9))
+    models = args.models or settings.musetalk_models
+    if args.engine == "drawn" or not (models or args.engine == "musetalk"):
+        return DrawnAvatar(avatars)
+    return BestAvatar(
+        lambda: _load(args, models, avatars, on_batch), avatars, fallback=args.engine == "auto"
+    )
+
+
+def _load(
+    args: AvatarArgs, models: str, avatars: AvatarCache, on_batch: OnBatch | None
+) -> MuseTalkAvatar:
+    """Raises `EngineUnavailable`."""
+    if not models:
+        raise EngineUnavailable(NO_FOLDER)
+    try:
+        from engines.avatar.musetalk.model import MuseTalkOptions
+    except ImportError as error:
+        raise EngineUnavailable(
+            f"{error.name or 'PyTorch'} is missing, which MuseTalk needs; install it with `pip"
+            " install -e .[gpu]`."
+        ) from error
+    options = MuseTalkOptions(
+        decoder=args.decoder, device=args.device, memory_fraction=args.gpu or None
+    )
+    return MuseTalkAvatar.load(Path(models), options, avatars, on_batch)
 
 
 def _draw_faces() -> None:
@@ -43,15 +108,42 @@ def _draw_faces() -> None:
 
 
 class AvatarDeployment:
+    """Faces of all sessions come here; MuseTalk gathers their frames into batches itself, because
+    Serve's own batching of streams goes in lock-step."""
+
     def __init__(self, args: AvatarArgs) -> None:
-        self._avatar, self._state = choose(args)
+        self._frames = Histogram(
+            "avatar_batch_frames",
+            description="Frames that the networks of the avatar made at once.",
+            boundaries=[1, 2, 4, 8, 16],
+        )
+        self._waited_ms = Histogram(
+            "avatar_batch_waited_ms",
+            description="How long the oldest request of a batch had waited for it, in ms.",
+            boundaries=[5, 10, 20, 40, 80, 160, 320, 640],
+        )
+        self._avatar = choose(args, self._note_batch)
 
     async def animate(self, speech: Audio, cue: Cue) -> AsyncIterator[Patch]:
-        async for patch in self._avatar.animate(speech, cue):
-            yield patch
+        async with aclosing(self._avatar.animate(speech, cue)) as patches:
+            async for patch in patches:
+                yield patch
+
+    async def face(self, name: str) -> str:
+        """The face to be shown for this name now. Raises `UnknownAvatar`."""
+        return await self._avatar.face(name)
+
+    async def latents(self, faces: Pixels) -> Latents:
+        """What a prepared avatar holds of its faces: uint8 BGR [n, 256, 256, 3] → float16
+        [n, 8, 32, 32]. Raises `EngineUnavailable`."""
+        return await self._avatar.latents(faces)
 
     async def state(self) -> EngineState:
-        return self._state
+        return await self._avatar.state()
+
+    def _note_batch(self, frames: int, waited_s: float) -> None:
+        self._frames.observe(frames)
+        self._waited_ms.observe(1000 * waited_s)
 
 
 def build(args: AvatarArgs) -> Application:

@@ -1,6 +1,8 @@
 """The settings that engines need, from the environment or `.env`."""
 
+import os
 import re
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
@@ -9,6 +11,11 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 class SettingsError(Exception):
     """A setting is wrong; the sentence names it."""
+
+
+def default_home() -> Path:
+    base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(base) / "virtual-tutor"
 
 
 class EngineSettings(BaseSettings):
@@ -61,6 +68,11 @@ class EngineSettings(BaseSettings):
     coqui_tos_agreed: bool = False
     """A person's yes to the Coqui Public Model License, which XTTS asks for. Coqui's own name."""
 
+    musetalk_models: str = ""
+    """Folder with MuseTalk's models as they are published; empty: the drawn faces are shown."""
+    tutor_home: Path = Field(default_factory=default_home)
+    """Where the database, the avatars, the log and the PID file live."""
+
     backend_wait_seconds: float = Field(default=20.0, ge=0, le=600)
     """How long a turn waits for an application that is missing or restarting: Serve needs some
     five seconds to replace a dead replica, and a small model some more to load."""
@@ -80,6 +92,11 @@ class EngineSettings(BaseSettings):
         if key is not None and not re.fullmatch(r"[!-~]*", key.get_secret_value()):
             raise ValueError("must hold no spaces and only ASCII characters")
         return key
+
+    @property
+    def avatars_folder(self) -> Path:
+        """The prepared avatars; every node that shows them must see it."""
+        return self.tutor_home / "avatars"
 
     @property
     def llm_stop_words(self) -> tuple[str, ...]:

@@ -2,10 +2,13 @@
 
 EngineError
 ├── EngineUnavailable    the engine is missing, starting or gone; its remedy says what to do
+│   └── EngineBusy       it is well, but has too much to do at once
 ├── EngineTimeout        it did not answer in time
 ├── QuestionTooLong      the question alone does not fit into the model
 ├── QuestionRefused      the model takes other questions, but not this one
 ├── UnusableSpeech       the recording cannot be understood as speech
+├── UnusableFootage      no face can be made of the photo or clip
+│   └── FootageTooLarge  it is larger than what is looked at
 ├── UnknownAvatar        no face of that name
 └── UnknownVoice         no voice of that name or language
 """
@@ -31,6 +34,10 @@ class EngineUnavailable(EngineError):
     code = "engine_unavailable"
 
 
+class EngineBusy(EngineUnavailable):
+    """The engine is well, but more is asked of it at once than it can do."""
+
+
 class EngineTimeout(EngineError):
     """The engine did not answer within its limit."""
 
@@ -53,6 +60,18 @@ class UnusableSpeech(EngineError):
     """The recording holds nothing that can be recognised."""
 
     code = "unusable_speech"
+
+
+class UnusableFootage(EngineError):
+    """No face can be made of the photo or clip; the sentence says why, and what would do."""
+
+    code = "unusable_footage"
+
+
+class FootageTooLarge(UnusableFootage):
+    """The photo or clip is larger than what is looked at."""
+
+    code = "footage_too_large"
 
 
 class UnknownAvatar(EngineError):

@@ -25,7 +25,7 @@ from uuid import uuid4
 
 from engines.base import Audio, Tts, Voice
 from serve_app.recording import wav_bytes
-from wire.rest import is_voice_name
+from wire.rest import is_given_name
 
 MAX_VOICES = 500
 
@@ -169,7 +169,7 @@ class ClonedTts:
     def _with_reference(self, voice: Voice) -> Voice:
         own = "" if voice.tutor_id is None else self._store.given_to(voice.tutor_id)
         for name in (own, voice.name):
-            if is_voice_name(name) and (reference := self._store.reference(name)):
+            if is_given_name(name) and (reference := self._store.reference(name)):
                 return replace(voice, name=name, reference=reference)
         return voice
 

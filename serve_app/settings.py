@@ -3,7 +3,6 @@
 import os
 import re
 from ipaddress import ip_address
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,11 +16,6 @@ TUTOR_MODEL_VARIABLE = re.compile(r"^TUTOR_(\d+)_LLM_MODEL$", re.IGNORECASE)
 
 ALL_INTERFACES = ("0.0.0.0", "::")
 """Addresses that mean all interfaces; one connects to another one."""
-
-
-def default_home() -> Path:
-    base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-    return Path(base) / "virtual-tutor"
 
 
 class Settings(EngineSettings):
@@ -74,8 +68,6 @@ class Settings(EngineSettings):
     barge_in_stop_ms: float = Field(default=900, ge=64, le=10_000)
     """So much voice makes it stop, whatever the words."""
 
-    tutor_home: Path = Field(default_factory=default_home)
-    """Where the database, the log and the PID file live."""
     tutor_llm_models: dict[int, str] = {}
     """From `TUTOR_{tutor_id}_LLM_MODEL`."""
 

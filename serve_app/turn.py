@@ -348,8 +348,12 @@ class Turn:
         try:
             while piece is not None:
                 await to_the_end(asyncio.to_thread(film.add_audio, piece.samples))
-                for stretch in framing.feed(piece):
-                    await self._draw(stretch, backdrop, film)
+                framing.hear(piece)
+                if not framing.wants_more or voice.empty():
+                    for stretch in framing.stretches():
+                        await self._draw(stretch, backdrop, film)
+                        if framing.wants_more and not voice.empty():
+                            break
                 piece = await voice.get()
             for stretch in framing.flush():
                 await self._draw(stretch, backdrop, film)

@@ -13,7 +13,7 @@ from engines.errors import EngineError
 from engines.tts.loudness import level_db
 from serve_app.cloned_voices import ClonedVoice, VoiceError, VoiceStore
 from serve_app.media import MediaError, RecordingTooLong, decode_recording, recording_bytes
-from wire.rest import VoiceCreate, VoicePublic, is_voice_name
+from wire.rest import VoiceCreate, VoicePublic, is_given_name
 
 CLONING_ENGINE = "coqui"
 
@@ -86,7 +86,7 @@ async def delete_voice(name: str, known: VoicesDep) -> Response:
     """From then on the tutors to which it was given speak as their file says."""
     name = unicodedata.normalize("NFC", name)
     try:
-        if not is_voice_name(name):
+        if not is_given_name(name):
             raise VoiceError(404, "There is no cloned voice of that name; see GET /voices.")
         await asyncio.to_thread(known.store.remove, name)
     except VoiceError as error:

@@ -48,16 +48,16 @@ class MessagePublic(BaseModel):
     created_at: datetime
 
 
-def _voice_name(name: str) -> str:
+def _given_name(name: str) -> str:
     name = unicodedata.normalize("NFC", name)
-    if not is_voice_name(name):
+    if not is_given_name(name):
         raise ValueError(
             "must have 1 to 48 letters and digits, and only spaces, - and _ between them"
         )
     return name
 
 
-def is_voice_name(name: str) -> bool:
+def is_given_name(name: str) -> bool:
     """Letters (with their vowel signs) and digits of any script, spaces, `-` and `_` inside: also
     the name of a folder."""
     inside = all(_is_of_a_word(sign) or sign in " -_" for sign in name)
@@ -69,7 +69,7 @@ def _is_of_a_word(sign: str) -> bool:
     return sign.isalnum() or unicodedata.category(sign).startswith("M")
 
 
-VoiceName = Annotated[str, AfterValidator(_voice_name)]
+GivenName = Annotated[str, AfterValidator(_given_name)]
 
 Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]
 
@@ -78,7 +78,7 @@ class VoiceCreate(BaseModel):
     """A person's voice, to be spoken with. Only with that person's consent."""
 
     model_config = ConfigDict(extra="forbid")
-    name: VoiceName
+    name: GivenName
     """Up to 48 letters and digits of any script, with spaces, `-` and `_` between them."""
     language: Language | None = None
     """What the person speaks in the recording, ISO 639-1; the voice can speak others as well."""
@@ -97,6 +97,22 @@ class VoicePublic(BaseModel):
     kind: Literal["built-in", "cloned"]
     tutors: list[int] = []
     """Those to whom a cloned one was given when it was added."""
+
+
+class AvatarPublic(BaseModel):
+    """A face. Its name is its id."""
+
+    name: str
+    kind: Literal["drawn", "photo", "clip"] | None
+    """What it was made of; null while it is not known yet."""
+    state: Literal["waiting", "preparing", "ready", "failed"]
+    progress: float = Field(ge=0, le=1)
+    reason: str = ""
+    """Of `failed`: why, and what to do."""
+    notes: list[str] = []
+    """Of `ready`: what its maker should know, such as frames in which no face was found."""
+    frames: int = 0
+    """Of `ready`: at 25 a second; 0 for a drawn one, which never repeats itself."""
 
 
 class EngineHealth(BaseModel):

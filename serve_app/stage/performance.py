@@ -84,10 +84,13 @@ class Performance:
         piece: Audio | None = first
         late = False
         while piece is not None and not late:
-            if len(piece.samples):
-                sound.feed(piece.samples)
-            for stretch in framing.feed(piece):
+            piece = _heard(piece, voice, framing, sound)
+            for stretch in framing.stretches():
                 await self._draw(stretch, sound)
+                if framing.wants_more and not voice.empty():
+                    break
+            if piece is None:
+                break
             try:
                 async with asyncio.timeout(self._patience_s(piece)):
                     piece = await voice.get()
@@ -134,6 +137,20 @@ class Performance:
             async for patch in stream:
                 for pixels in patch.pixels:
                     yield Mouth(patch.x, patch.y, pixels)
+
+
+def _heard(first: Audio, voice: Voice, framing: Framing, sound: LiveSound) -> Audio | None:
+    """Take in a piece, and of what has come behind it as much as helps the face; returns the last
+    one, None at the end."""
+    piece: Audio | None = first
+    while piece is not None:
+        if len(piece.samples):
+            sound.feed(piece.samples)
+            framing.hear(piece)
+        if not len(piece.samples) or not framing.wants_more or voice.empty():
+            return piece
+        piece = voice.get_nowait()
+    return None
 
 
 async def _next_sound(voice: Voice) -> Audio | None:

@@ -293,3 +293,30 @@ async def test_a_voice_without_end_is_cut(monkeypatch: pytest.MonkeyPatch) -> No
     assert sum(piece.seconds for piece in made.turn.answer.voice) < 2
     assert made.turn.answer.text == "One. " * 50
     assert [failure.code for failure in made.turn.answer.failures] == ["voice_too_long"]
+
+
+@dataclass
+class Told:
+    """A face that keeps what it was told."""
+
+    stretches: list[tuple[Audio, Cue]] = field(default_factory=list)
+
+    async def animate(self, speech: Audio, cue: Cue) -> AsyncIterator[Patch]:
+        self.stretches.append((speech, cue))
+        await asyncio.sleep(0.01)  # slower than the voice
+        yield Patch(cue.first_frame, 0, 0, np.zeros((cue.frames, 2, 2, 3), np.uint8))
+
+
+async def test_the_film_of_a_prepared_avatar_is_made_knowing_what_was_said_before() -> None:
+    told = Told()
+    made = make("Anna at home", show=told, speak=StubTts(pieces=10))
+    await made.turn.speak(ASKED, first_frame=7)
+    assert not made.turn.answer.failures
+    assert made.turn.answer.frames == sum(cue.frames for _, cue in told.stretches) == 100
+    assert [cue.begin for _, cue in told.stretches] == [
+        (cue.first_frame - 7) * 640 for _, cue in told.stretches
+    ]
+    # What has come is known as far as it makes a difference; at the end nothing comes any more.
+    ahead = [(len(s.samples) - c.begin) // 640 - c.frames for s, c in told.stretches]
+    assert max(ahead) == 25
+    assert min(ahead[2:-3]) >= 10

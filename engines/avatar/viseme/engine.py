@@ -1,7 +1,7 @@
 """The drawn tutor speaks: no weights, no accelerator, a few milliseconds a frame."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 import numpy as np
 
@@ -16,7 +16,7 @@ PATCH_FRAMES = 5
 class VisemeAvatar:
     """Draws the mouth of a drawn face; keeps nothing between calls, so sessions may share it."""
 
-    async def animate(self, speech: Audio, cue: Cue) -> AsyncIterator[Patch]:
+    async def animate(self, speech: Audio, cue: Cue) -> AsyncGenerator[Patch, None]:
         """Stream the mouth of `cue.frames` frames in order. Raises `UnknownAvatar`."""
         face = await asyncio.to_thread(portrait, cue.avatar)
         for offset in range(0, cue.frames, PATCH_FRAMES):

@@ -1,0 +1,338 @@
+"""Where faces are made of what people upload, one after the other, beside the lessons.
+
+    avatars/
+    ├── Anna/            a prepared face; it appears and goes as a whole
+    ├── .making/Anna     the id of its making, while there is one, or when it has failed
+    └── .{id}/           upload, state.json, face/
+
+The files are the truth: any replica can tell how far a making is, and end it by removing its note.
+Who makes a face touches its state every few seconds; when that stops, its process has gone, and the
+making has failed. Nothing half made ever lies where faces are looked for.
+"""
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Literal, Protocol
+from uuid import uuid4
+
+from engines.avatar.musetalk.footage import LIMIT_FRAMES
+from engines.avatar.musetalk.preparation import AvatarWish, Progress
+from engines.avatar.musetalk.prepared import Facts, discard, read_facts
+from engines.base import FRAME_SIZE_PX
+from engines.errors import EngineError
+
+logger = logging.getLogger(__name__)
+
+MAX_ORDERS = 5
+"""One that is being made and four that wait for their turn, on one replica."""
+
+MAX_AVATARS = 200
+
+ROOM_BYTES = 2 * LIMIT_FRAMES * FRAME_SIZE_PX**2
+"""Beyond the frames of the longest clip (three bytes a pixel): masks, upload, and the database."""
+FRAMES_BYTES = 3 * LIMIT_FRAMES * FRAME_SIZE_PX**2
+
+HEARTBEAT_S = 5.0
+GONE_S = 30.0
+"""Several heartbeats: a loaded machine must not take a living making for dead."""
+
+UPLOAD_GONE_S = 3600.0
+"""An upload from a phone may be slow; after an hour nobody is sending any more."""
+
+NICENESS = 10
+"""Lessons come first."""
+
+RESTARTED = "The engine was restarted while it was being prepared. Add it again."
+
+_MAKING, _STATE, _UPLOAD, _FACE = ".making", "state.json", "upload", "face"
+
+
+class Preparer(Protocol):
+    """Make a face: `engines.avatar.musetalk.preparation.Preparation`, or a remote one."""
+
+    def prepare(self, upload: Path, wish: AvatarWish, folder: Path, progress: Progress) -> Facts:
+        """Fill the empty folder. Blocks; raises `EngineError`, and whatever `progress` raises."""
+        ...
+
+
+class AvatarError(Exception):
+    """A face that cannot be added or found: a sentence, and the status of its answer."""
+
+    def __init__(self, status: int, sentence: str) -> None:
+        super().__init__(sentence)
+        self.status = status
+        self.sentence = sentence
+
+
+class Abandoned(Exception):
+    """Nobody wants this face any more, or the engine stops."""
+
+
+@dataclass(frozen=True, slots=True)
+class Making:
+    """How far a face is."""
+
+    name: str
+    state: Literal["waiting", "preparing", "failed"] = "waiting"
+    progress: float = 0.0
+    """0 to 1."""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    wish: AvatarWish
+    folder: Path
+
+
+class Studio:
+    """The faces of a folder, and those in the making. All but `work` and `order` block for
+    milliseconds: call them in a thread."""
+
+    def __init__(self, folder: Path, preparer: Preparer) -> None:
+        self.folder = folder
+        self._preparer = preparer
+        self._orders: asyncio.Queue[_Order] = asyncio.Queue(MAX_ORDERS)
+        self._own: set[Path] = set()
+        """Folders of the orders, until they are done."""
+        self._stopping = threading.Event()
+
+    # ── Making ───────────────────────────────────────────────────────────────────────────────
+
+    async def work(self) -> None:
+        """Make what is ordered until cancelled. The caller owns this task."""
+        self._stopping.clear()
+        await asyncio.to_thread(self._sweep)
+        hands = ThreadPoolExecutor(1, "avatar-studio", _step_back)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._beat(), name="avatar-heartbeat")
+                await self._serve(hands)
+        finally:
+            # The thread ends by itself at its next frame; the loop must not wait for it, because
+            # the model's answer for which it may be waiting comes over the loop.
+            self._stopping.set()
+            hands.shutdown(wait=False, cancel_futures=True)
+
+    async def _serve(self, hands: ThreadPoolExecutor) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            order = await self._orders.get()
+            try:
+                await loop.run_in_executor(hands, self._make, order)
+            finally:
+                self._own.discard(order.folder)
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(HEARTBEAT_S)
+            await asyncio.to_thread(_touch, list(self._own))
+
+    def _make(self, order: _Order) -> None:
+        making = Making(order.wish.name, "preparing")
+        try:
+            face = order.folder / _FACE
+            face.mkdir()
+            progress = partial(self._tell, order.folder, making)
+            progress(0.0)
+            self._preparer.prepare(order.folder / _UPLOAD, order.wish, face, progress)
+            self._keep(order)
+        except Abandoned:
+            self._fail(order, RESTARTED if self._stopping.is_set() else "")
+        except EngineError as error:
+            self._fail(order, error.sentence)
+        except Exception as error:  # whatever the file brought about: the next one must be made
+            logger.error("The avatar %r could not be made", order.wish.name, exc_info=error)
+            self._fail(order, "Something went wrong inside; the engine's log says what.")
+
+    def _tell(self, folder: Path, making: Making, progress: float) -> None:
+        if self._stopping.is_set() or not (folder / _STATE).exists():
+            raise Abandoned
+        _write(folder, replace(making, progress=round(progress, 3)))
+
+    def _keep(self, order: _Order) -> None:
+        try:
+            (order.folder / _FACE).rename(self.folder / order.wish.name)
+        except FileNotFoundError as error:
+            raise Abandoned from error  # it was removed a moment ago
+        self._claim(order.wish.name).unlink(missing_ok=True)
+        shutil.rmtree(order.folder, ignore_errors=True)
+
+    def _fail(self, order: _Order, reason: str) -> None:
+        """Say why, if anybody still wants to know, and keep nothing else."""
+        shutil.rmtree(order.folder / _FACE, ignore_errors=True)
+        (order.folder / _UPLOAD).unlink(missing_ok=True)
+        if reason:
+            with contextlib.suppress(OSError):  # removed meanwhile
+                _write(order.folder, Making(order.wish.name, "failed", reason=reason))
+
+    # ── Ordering ─────────────────────────────────────────────────────────────────────────────
+
+    def place(self, name: str) -> Path:
+        """An empty folder for an upload, to be given to `order` or `drop`. Raises `AvatarError`
+        when no face of that name can be made now."""
+        self._check(name)
+        folder = self.folder / f".{uuid4().hex}"
+        try:
+            folder.mkdir(parents=True)
+            free = shutil.disk_usage(folder).free
+        except OSError as error:
+            raise AvatarError(503, f"The upload cannot be stored: {error.strerror}.") from error
+        if free < FRAMES_BYTES + ROOM_BYTES:
+            self.drop(folder)
+            raise AvatarError(
+                507, f"Only {free / 1e9:.1f} GB of disk are free; an avatar may need 1 GB."
+            )
+        return folder
+
+    async def order(self, wish: AvatarWish, folder: Path) -> Making:
+        """Have a face made of `folder`/upload, which is ours from now on. Raises `AvatarError`."""
+        if len(self._own) >= MAX_ORDERS:
+            raise AvatarError(503, "Several avatars are waiting already. Try again in a while.")
+        making = Making(wish.name)
+        self._own.add(folder)
+        try:
+            await asyncio.to_thread(self._register, making, folder)
+        except BaseException:
+            self._own.discard(folder)
+            raise
+        self._orders.put_nowait(_Order(wish, folder))
+        return making
+
+    def drop(self, folder: Path) -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+
+    def _register(self, making: Making, folder: Path) -> None:
+        self._check(making.name)
+        before = self._folder_of(making.name)
+        if before is not None:  # it failed, or `_check` had not let it pass
+            self._claim(making.name).unlink(missing_ok=True)
+            self.drop(before)
+        try:
+            _write(folder, making)
+            self._claim(making.name).parent.mkdir(exist_ok=True)
+            with self._claim(making.name).open("x", encoding="utf-8") as claim:
+                claim.write(folder.name)
+        except FileExistsError as error:
+            raise _taken(making.name) from error
+        except OSError as error:
+            raise AvatarError(503, f"The avatar cannot be stored: {error.strerror}.") from error
+
+    def _check(self, name: str) -> None:
+        """Raises `AvatarError` unless a face of that name can be made."""
+        pending = [making.name for making in self.makings() if making.state != "failed"]
+        ready = [facts.name for facts in self.ready()]
+        taken = {other.casefold() for other in (*ready, *pending)}
+        if name.casefold() in taken:
+            raise _taken(name)
+        if len(taken) >= MAX_AVATARS:
+            raise AvatarError(409, f"There are {MAX_AVATARS} avatars already. Delete one first.")
+
+    # ── Looking ──────────────────────────────────────────────────────────────────────────────
+
+    def ready(self) -> list[Facts]:
+        """The prepared faces, by name; what is damaged is left out."""
+        return list(self._facts())
+
+    def makings(self) -> list[Making]:
+        """Those that wait, are being made, or have failed, by name."""
+        names = sorted(claim.name for claim in (self.folder / _MAKING).glob("*"))
+        return [making for name in names if (making := self.making(name)) is not None]
+
+    def making(self, name: str) -> Making | None:
+        folder = self._folder_of(name)
+        if folder is None:
+            return None
+        try:
+            state = folder / _STATE
+            making = Making(**json.loads(state.read_text("utf-8")))
+            silent_s = time.time() - state.stat().st_mtime
+        except (OSError, ValueError, TypeError):
+            return None
+        if making.state != "failed" and silent_s > GONE_S and folder not in self._own:
+            return Making(name, "failed", reason=RESTARTED)
+        return making
+
+    def remove(self, name: str) -> None:
+        """Whether it is made or in the making. Raises `AvatarError` when there is none."""
+        folder = self._folder_of(name)
+        known = folder is not None
+        self._claim(name).unlink(missing_ok=True)
+        if folder is not None:
+            # First out of the way, so that what is being made cannot come out any more.
+            with contextlib.suppress(OSError):
+                discard(folder)
+        with contextlib.suppress(OSError):
+            discard(self.folder / name)
+            known = True
+        if not known:
+            raise AvatarError(404, f"There is no avatar {name!r}; see GET /avatars.")
+
+    def _facts(self) -> Iterator[Facts]:
+        for file in sorted(self.folder.glob("[!.]*/avatar.json")):
+            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+                yield replace(read_facts(file.parent), name=file.parent.name)
+
+    def _claim(self, name: str) -> Path:
+        return self.folder / _MAKING / name
+
+    def _folder_of(self, name: str) -> Path | None:
+        try:
+            identity = self._claim(name).read_text("utf-8")
+        except (OSError, UnicodeDecodeError):
+            return None
+        return self.folder / identity if identity.startswith(".") else None
+
+    def _sweep(self) -> None:
+        """Remove what makings left behind whose process has gone."""
+        known = {self._folder_of(claim.name) for claim in (self.folder / _MAKING).glob("*")}
+        for folder in self.folder.glob(".*"):
+            if folder.name == _MAKING or folder in self._own:
+                continue
+            with contextlib.suppress(OSError):
+                state = folder / _STATE
+                begun = state.exists()
+                silent_s = time.time() - (state if begun else folder).stat().st_mtime
+                if silent_s < (GONE_S if begun else UPLOAD_GONE_S):
+                    continue
+                if folder not in known:
+                    self.drop(folder)
+                    continue
+                (folder / _UPLOAD).unlink(missing_ok=True)
+                shutil.rmtree(folder / _FACE, ignore_errors=True)
+
+
+def _write(folder: Path, making: Making) -> None:
+    """As a whole, so that no reader sees half of it. Raises `OSError` when the folder has gone."""
+    note = folder / f"{_STATE}.new"
+    note.write_text(json.dumps(asdict(making), ensure_ascii=False), "utf-8")
+    note.replace(folder / _STATE)
+
+
+def _touch(folders: list[Path]) -> None:
+    for folder in folders:
+        with contextlib.suppress(OSError):  # removed meanwhile
+            os.utime(folder / _STATE)
+
+
+def _step_back() -> None:
+    if sys.platform == "linux":  # where a thread has a priority of its own
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+
+
+def _taken(name: str) -> AvatarError:
+    return AvatarError(
+        409, f"There is an avatar {name!r} already. Delete it first, or choose another name."
+    )

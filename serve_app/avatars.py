@@ -1,0 +1,203 @@
+"""The routes of the faces: the drawn ones, and those made of a photo or a clip.
+
+An upload is the request's body as it is. It goes to disk piece by piece: base64 in JSON would hold
+a clip in memory three times and block the loop while it is parsed, and multipart would need one
+more library to say no more.
+"""
+
+import asyncio
+import unicodedata
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, cast
+
+from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
+from starlette.requests import ClientDisconnect
+
+from engines.avatar.musetalk.footage import LIMIT_BYTES, open_footage, too_many_bytes
+from engines.avatar.musetalk.landmarks import Box
+from engines.avatar.musetalk.preparation import AvatarWish
+from engines.avatar.musetalk.prepared import Facts
+from engines.errors import EngineError, FootageTooLarge, UnusableFootage
+from serve_app.avatar_studio import AvatarError, Making, Studio
+from wire.rest import AvatarPublic, GivenName, is_given_name
+
+PART = r"(0(\.\d{1,6})?|1(\.0{1,6})?)"
+BOX = rf"^{PART},{PART},{PART},{PART}$"
+
+
+@dataclass(frozen=True, slots=True)
+class Avatars:
+    """What the routes stand on."""
+
+    studio: Studio
+    drawn: tuple[str, ...]
+    """Names of the engine's own faces."""
+
+
+avatars = APIRouter(prefix="/avatars", tags=["avatars"])
+"""Finds its `Avatars` in `app.state.avatars`; whoever includes it demands the key."""
+
+
+def _avatars_of(request: Request) -> Avatars:
+    return cast(Avatars, request.app.state.avatars)
+
+
+AvatarsDep = Annotated[Avatars, Depends(_avatars_of)]
+
+
+@dataclass(frozen=True, slots=True)
+class AvatarQuery:
+    """What the address says beside the uploaded file."""
+
+    name: Annotated[GivenName, Query()]
+    box: Annotated[
+        str,
+        Query(
+            pattern=rf"{BOX}|^$",
+            description="left,top,right,bottom of the face in the first frame, from jaw to jaw and"
+            " brows to chin, each from 0 to 1, as parts of the picture's width and height; without"
+            " it the face is looked for",
+        ),
+    ] = ""
+    shift: Annotated[
+        int, Query(ge=-50, le=50, description="for v1 weights: pixels, positive opens the mouth")
+    ] = 0
+
+    @property
+    def wish(self) -> AvatarWish:
+        parts = tuple(float(part) for part in self.box.split(",")) if self.box else None
+        return AvatarWish(self.name, cast(Box | None, parts), self.shift)
+
+
+UPLOAD: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "description": f"A photo (JPEG, PNG, WebP) or a clip (MP4, MOV, WebM, MKV), up to"
+        f" {LIMIT_BYTES // 10**6} MB, as it is.",
+        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
+
+
+@avatars.get("")
+async def list_avatars(known: AvatarsDep) -> list[AvatarPublic]:
+    """The drawn ones, those that are ready, and those in the making."""
+    makings = await asyncio.to_thread(known.studio.makings)  # first: they become ready
+    ready = await asyncio.to_thread(known.studio.ready)
+    names = {facts.name for facts in ready}
+    return (
+        [_drawn(name) for name in known.drawn]
+        + [_ready(facts) for facts in ready]
+        + [_making(making) for making in makings if making.name not in names]
+    )
+
+
+@avatars.post("", status_code=202, openapi_extra=UPLOAD)
+async def create_avatar(
+    request: Request, query: Annotated[AvatarQuery, Depends()], known: AvatarsDep
+) -> AvatarPublic:
+    """Have a face made of the body; `GET /avatars/{name}` tells how far it is."""
+    wish = query.wish
+    if wish.name.casefold() in {name.casefold() for name in known.drawn}:
+        raise HTTPException(409, f"A drawn face is called {wish.name!r}. Choose another name.")
+    studio = known.studio
+    try:
+        folder = await asyncio.to_thread(studio.place, wish.name)
+        try:
+            await _received(request, folder / "upload")
+            await asyncio.to_thread(open_footage, folder / "upload")
+            return _making(await studio.order(wish, folder))
+        except BaseException:
+            await asyncio.shield(asyncio.to_thread(studio.drop, folder))
+            raise
+    except AvatarError as error:
+        raise HTTPException(error.status, error.sentence) from error
+    except EngineError as error:
+        raise HTTPException(_status_of(error), error.sentence) from error
+    except ClientDisconnect as error:
+        raise HTTPException(400, "The upload broke off.") from error
+
+
+@avatars.get("/{name}")
+async def get_avatar(name: str, known: AvatarsDep) -> AvatarPublic:
+    name = _checked(name)
+    if name in known.drawn:
+        return _drawn(name)
+    making = await asyncio.to_thread(known.studio.making, name)  # first: it becomes ready
+    for facts in await asyncio.to_thread(known.studio.ready):
+        if facts.name == name:
+            return _ready(facts)
+    if making is None:
+        raise _unknown()
+    return _making(making)
+
+
+@avatars.delete("/{name}", status_code=204)
+async def delete_avatar(name: str, known: AvatarsDep) -> Response:
+    """Also while it is in the making. Who is looking at it goes on until the end of the session."""
+    name = _checked(name)
+    if name in known.drawn:
+        raise HTTPException(409, f"{name!r} is a drawn face of the engine, which stays.")
+    try:
+        await asyncio.to_thread(known.studio.remove, name)
+    except AvatarError as error:
+        raise HTTPException(error.status, error.sentence) from error
+    return Response(status_code=204)
+
+
+async def _received(request: Request, file: Path) -> None:
+    """The body, on disk. Raises `FootageTooLarge` as soon as it is too large, or `AvatarError`."""
+    size = 0
+    try:
+        with await asyncio.to_thread(file.open, "wb") as upload:
+            async for piece in request.stream():
+                size += len(piece)
+                if size > LIMIT_BYTES:
+                    raise too_many_bytes()
+                await asyncio.to_thread(upload.write, piece)
+    except OSError as error:
+        raise AvatarError(507, f"The upload cannot be stored: {error.strerror}.") from error
+
+
+def _status_of(error: EngineError) -> Literal[413, 422, 503]:
+    if isinstance(error, FootageTooLarge):
+        return 413
+    return 422 if isinstance(error, UnusableFootage) else 503
+
+
+def _checked(name: str) -> str:
+    """A name that stays inside its folder."""
+    name = unicodedata.normalize("NFC", name)
+    if not is_given_name(name):
+        raise _unknown()
+    return name
+
+
+def _unknown() -> HTTPException:
+    return HTTPException(404, "There is no avatar of that name; see GET /avatars.")
+
+
+def _drawn(name: str) -> AvatarPublic:
+    return AvatarPublic(name=name, kind="drawn", state="ready", progress=1)
+
+
+def _ready(facts: Facts) -> AvatarPublic:
+    return AvatarPublic(
+        name=facts.name,
+        kind=facts.kind,
+        state="ready",
+        progress=1,
+        notes=list(facts.notes),
+        frames=facts.frames,
+    )
+
+
+def _making(making: Making) -> AvatarPublic:
+    return AvatarPublic(
+        name=making.name,
+        kind=None,
+        state=making.state,
+        progress=making.progress,
+        reason=making.reason,
+    )
