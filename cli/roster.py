@@ -19,6 +19,7 @@ from cli.tutors_text import Entry, with_entry, without_entry, write
 from engines.avatar.viseme.portrait import FACES
 from engines.tts.choice import espeak_voices
 from serve_app.cloned_voices import VoiceStore
+from serve_app.faces import FaceNames
 from serve_app.settings import Settings
 from serve_app.tutors import Tutors, read_tutors
 from serve_app.tutors_file import TutorEntry, parsed
@@ -41,7 +42,7 @@ class Place:
 
     def tutors(self) -> Tutors:
         """Raises `SettingsError`."""
-        return read_tutors(self.file, self.settings, FACES)
+        return read_tutors(self.file, self.settings, FaceNames(self.settings.avatars_folder))
 
 
 def place(settings: Settings, config: Path | None) -> Place:
@@ -158,7 +159,9 @@ def _change(where: Place, changes: Iterable[Callable[[str], str]]) -> None:
     text = where.file.read_text("utf-8")
     for change in changes:
         text = change(text)
-    parsed(text, str(where.file), FACES)  # nothing is written that the engine would refuse
+    parsed(
+        text, str(where.file), FaceNames(where.settings.avatars_folder)
+    )  # nothing is written that the engine would refuse
     write(where.file, text)
 
 

@@ -17,6 +17,7 @@ from deployments.resources import Args, application
 from deployments.settings import read_engine_settings
 from engines.avatar.choice import BestAvatar, DrawnAvatar, StatedAvatar
 from engines.avatar.musetalk.engine import MuseTalkAvatar
+from engines.avatar.musetalk.framing import Version
 from engines.avatar.musetalk.prepared import AvatarCache, Latents
 from engines.avatar.musetalk.scheduler import OnBatch
 from engines.avatar.viseme.portrait import FACES, portrait
@@ -36,7 +37,8 @@ class AvatarArgs(Args):
     nothing stands in for it, at whatever pace. `gpu` is also the share of the GPU's memory that it
     may take."""
     models: str | None = None
-    """Folder as it is published. Overrides MUSETALK_MODELS."""
+    """Folder as it is published. Overrides MUSETALK_MODELS for this application; the gateway looks
+    for `dwpose/` where MUSETALK_MODELS says."""
     decoder: Literal["kl", "compiled", "tiny"] = "kl"
     """`compiled` is faster and takes minutes to start; `tiny` is less sharp, for a fifth of the
     work."""
@@ -59,6 +61,9 @@ class _StubbedAvatar:
 
     async def face(self, name: str) -> str:
         return name
+
+    async def version(self) -> Version:
+        raise EngineUnavailable("The stub prepares no avatars.")
 
     async def latents(self, faces: Pixels) -> Latents:
         raise EngineUnavailable("The stub prepares no avatars.")
@@ -132,6 +137,10 @@ class AvatarDeployment:
     async def face(self, name: str) -> str:
         """The face to be shown for this name now. Raises `UnknownAvatar`."""
         return await self._avatar.face(name)
+
+    async def version(self) -> Version:
+        """Of MuseTalk, for which avatars are prepared now. Raises `EngineUnavailable`."""
+        return await self._avatar.version()
 
     async def latents(self, faces: Pixels) -> Latents:
         """What a prepared avatar holds of its faces: uint8 BGR [n, 256, 256, 3] → float16

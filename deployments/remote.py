@@ -5,7 +5,9 @@ from contextlib import aclosing
 from typing import cast
 
 from deployments.backend import Backend
-from engines.base import Audio, Cue, Message, Patch, Transcript, Vocabulary, Voice
+from engines.avatar.musetalk.framing import Version
+from engines.avatar.musetalk.prepared import Latents
+from engines.base import Audio, Cue, Message, Patch, Pixels, Transcript, Vocabulary, Voice
 
 
 class RemoteAsr:
@@ -48,3 +50,15 @@ class RemoteAvatar:
         async with aclosing(self._backend.stream("animate", speech, cue)) as patches:
             async for patch in patches:
                 yield patch
+
+    async def face(self, name: str) -> str:
+        """The face to be shown for this name now. Raises `UnknownAvatar`."""
+        return cast(str, await self._backend.call("face", name))
+
+    async def version(self) -> Version:
+        """Of MuseTalk, as it is loaded. Raises `EngineUnavailable`."""
+        return cast(Version, await self._backend.call("version"))
+
+    async def latents(self, faces: Pixels) -> Latents:
+        """uint8 BGR [n, 256, 256, 3] → float16 [n, 8, 32, 32]. Raises `EngineUnavailable`."""
+        return cast(Latents, await self._backend.call("latents", faces))

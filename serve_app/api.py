@@ -16,6 +16,9 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request, Response, WebSocket
 from fastapi.responses import JSONResponse
 
+from engines.avatar.viseme.portrait import FACES
+from serve_app.avatar_studio import Studio
+from serve_app.avatars import Avatars, avatars
 from serve_app.body_limit import BodyLimit
 from serve_app.cloned_voices import ClonedTts, VoiceStore
 from serve_app.complaint import complaint
@@ -245,7 +248,8 @@ def create_api(settings: Settings, engines: Engines, tutors: Tutors) -> FastAPI:
     api.add_middleware(HostCheck, settings=settings)
     for prefix in ("/v1", "/mgmt/v1"):
         api.include_router(management, prefix=prefix)
-        api.include_router(voices, prefix=prefix, dependencies=[Depends(require_key)])
+        for guarded in (voices, avatars):
+            api.include_router(guarded, prefix=prefix, dependencies=[Depends(require_key)])
         api.include_router(public, prefix=prefix)
     api.include_router(public)
     api.include_router(sockets)
@@ -267,7 +271,10 @@ def _lifespan(
         async with open_database(settings.database) as database:
             sessions = Sessions(database, limits)
             switchboard = Switchboard(sessions)
-            async with Peers(settings, engines.backdrop) as peers, asyncio.TaskGroup() as tasks:
+            studio = Studio(settings.avatars_folder, engines.preparer())
+            api.state.avatars = Avatars(studio, FACES)
+            peers = Peers(settings, engines.backdrop, engines.shown)
+            async with peers, asyncio.TaskGroup() as tasks:
                 api.state.services = Services(
                     settings, sessions, engines, tutors, switchboard, peers
                 )
@@ -275,6 +282,7 @@ def _lifespan(
                     tasks.create_task(switchboard.watch(), name="watch"),
                     tasks.create_task(switchboard.expire(), name="expire"),
                     tasks.create_task(tutors.follow(), name="tutors"),
+                    tasks.create_task(studio.work(), name="studio"),
                 ]
                 yield
                 for task in owned:

@@ -23,13 +23,14 @@ from deployments.backend import Backend
 from deployments.controller import Controller
 from deployments.graph import Graph
 from deployments.listening import listening
+from deployments.preparation import RemotePreparation
 from deployments.remote import RemoteAsr, RemoteAvatar, RemoteTts
 from deployments.resources import application
 from deployments.tutor_models import TutorModels
-from engines.avatar.viseme.portrait import FACES, portrait
 from engines.base import EngineState
 from engines.vad.silero import SileroVad
 from serve_app.api import create_api
+from serve_app.faces import FaceNames, Wardrobe
 from serve_app.services import Engines
 from serve_app.settings import Settings, read_settings
 from serve_app.tutors import DEFAULT_LLM_APP, Tutors, read_tutors
@@ -62,7 +63,7 @@ class Gateway:
 
 def _tutors(args: AppArgs, settings: Settings) -> Tutors:
     """Raises `SettingsError` when the file is wrong, or names a face that there is not."""
-    return read_tutors(PROJECT / args.tutors, settings, FACES)
+    return read_tutors(PROJECT / args.tutors, settings, FaceNames(settings.avatars_folder))
 
 
 def _engines(tutors: Tutors, settings: Settings) -> Engines:
@@ -73,6 +74,8 @@ def _engines(tutors: Tutors, settings: Settings) -> Engines:
         return Backend(application, settings.backend_wait_seconds, controller)
 
     asr, tts, avatar = backend("asr"), backend("tts"), backend("avatar")
+    show = RemoteAvatar(avatar)
+    wardrobe = Wardrobe(settings.avatars_folder, show)
     llm = backend(DEFAULT_LLM_APP)
     models = TutorModels(llm, backend, controller, lambda: tutors.llm_apps)
     stages = {"asr": asr, "llm": llm, "tts": tts, "avatar": avatar}
@@ -90,10 +93,12 @@ def _engines(tutors: Tutors, settings: Settings) -> Engines:
         hear=RemoteAsr(asr),
         think=lambda tutor: models.of(tutor.llm_app),
         speak=RemoteTts(tts),
-        show=RemoteAvatar(avatar),
-        backdrop=portrait,
+        show=show,
+        backdrop=wardrobe.backdrop,
+        shown=wardrobe.shown,
         detector=SileroVad,
-        faces=FACES,
+        faces=FaceNames(settings.avatars_folder),
+        preparer=lambda: RemotePreparation(show, Path(settings.musetalk_models)),
         states=states,
         names=names,
         voices=lambda: tts.call("voices"),

@@ -7,11 +7,14 @@ more library to say no more.
 
 import asyncio
 import unicodedata
+from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
+from fastapi.sse import EventSourceResponse
 from starlette.requests import ClientDisconnect
 
 from engines.avatar.musetalk.footage import LIMIT_BYTES, open_footage, too_many_bytes
@@ -20,6 +23,7 @@ from engines.avatar.musetalk.preparation import AvatarWish
 from engines.avatar.musetalk.prepared import Facts
 from engines.errors import EngineError, FootageTooLarge, UnusableFootage
 from serve_app.avatar_studio import AvatarError, Making, Studio
+from serve_app.tutors import AVATAR_OF_TUTOR
 from wire.rest import AvatarPublic, GivenName, is_given_name
 
 PART = r"(0(\.\d{1,6})?|1(\.0{1,6})?)"
@@ -70,6 +74,9 @@ class AvatarQuery:
         return AvatarWish(self.name, cast(Box | None, parts), self.shift)
 
 
+LOOK_INTERVAL_S = 0.5
+"""Who follows a making sees a step of it so late; a look costs a small file or two."""
+
 UPLOAD: dict[str, Any] = {
     "requestBody": {
         "required": True,
@@ -101,6 +108,8 @@ async def create_avatar(
     wish = query.wish
     if wish.name.casefold() in {name.casefold() for name in known.drawn}:
         raise HTTPException(409, f"A drawn face is called {wish.name!r}. Choose another name.")
+    if AVATAR_OF_TUTOR.match(wish.name):
+        raise HTTPException(422, f"{wish.name!r} means a tutor's face. Choose another name.")
     studio = known.studio
     try:
         folder = await asyncio.to_thread(studio.place, wish.name)
@@ -131,6 +140,21 @@ async def get_avatar(name: str, known: AvatarsDep) -> AvatarPublic:
     if making is None:
         raise _unknown()
     return _making(making)
+
+
+@avatars.get("/{name}/events", response_class=EventSourceResponse)
+async def follow_avatar(
+    name: str, known: AvatarsDep, told: Annotated[AvatarPublic, Depends(get_avatar)]
+) -> AsyncIterator[AvatarPublic]:
+    """Server-sent events: the same as `GET /avatars/{name}`, now and each time that it has changed,
+    until it is ready, has failed or is gone."""
+    yield told
+    with suppress(HTTPException):  # gone: nothing more is told
+        while told.state in ("waiting", "preparing"):
+            await asyncio.sleep(LOOK_INTERVAL_S)
+            if (now := await get_avatar(name, known)) != told:
+                told = now
+                yield now
 
 
 @avatars.delete("/{name}", status_code=204)

@@ -11,8 +11,15 @@ MAX_VOICE_BYTES = 9 * 1024 * 1024
 """The longest recording of a voice (`serve_app/voices.py`), in base64, and some room."""
 
 
+MAX_AVATAR_BYTES = 101 * 10**6
+"""Above what `serve_app/avatars.py` takes of a photo or clip, so that its own sentence is told."""
+
+
 def limit_of(path: str) -> int:
-    return MAX_VOICE_BYTES if path.rstrip("/").endswith("/v1/voices") else MAX_BODY_BYTES
+    path = path.rstrip("/")
+    if path.endswith("/v1/avatars"):
+        return MAX_AVATAR_BYTES
+    return MAX_VOICE_BYTES if path.endswith("/v1/voices") else MAX_BODY_BYTES
 
 
 def too_large(limit: int) -> str:

@@ -180,7 +180,7 @@ class Live:
             return services.tutors.face_of(offer.avatar_id, services.engines.faces)
         if (lane := self.listener()) is not None:
             return services.tutors.get(lane.session.tutor_id).face
-        return services.engines.faces[0]
+        return next(iter(services.engines.faces))
 
     async def told(self, event: ErrorEvent) -> None:
         """The peer is in trouble."""

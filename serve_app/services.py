@@ -1,9 +1,11 @@
 """All that the gateway's routes and sockets stand on, made once per replica."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from engines.base import Asr, Avatar, Backdrop, EngineState, KnownVoice, Llm, Tts, Vad
+from serve_app.avatar_studio import Preparer
+from serve_app.faces import Shown
 from serve_app.sessions import Sessions
 from serve_app.settings import Settings
 from serve_app.switchboard import Switchboard
@@ -21,10 +23,14 @@ class Engines:
     speak: Tts
     show: Avatar
     backdrop: Callable[[str], Backdrop]
+    shown: Shown
     detector: Callable[[], Vad]
     """A speech detector for one more stream; the first takes a moment to load. Raises
     `EngineUnavailable`."""
-    faces: tuple[str, ...]
+    faces: Collection[str]
+    """Names of all faces there are at the moment, the usual one first."""
+    preparer: Callable[[], Preparer]
+    """Who makes faces of photos and clips; called in the event loop."""
     states: Callable[[], Awaitable[dict[str, EngineState]]]
     """Name of the stage, or of the application for a language model → its state."""
     names: Callable[[], Awaitable[dict[str, str]]]
@@ -33,7 +39,7 @@ class Engines:
     """Those that the voice engine brings along. Raises `EngineError`."""
 
     def for_tutor(self, tutor: Tutor) -> Verbs:
-        return Verbs(self.hear, self.think(tutor), self.speak, self.show, self.backdrop)
+        return Verbs(self.hear, self.think(tutor), self.speak, self.show, self.backdrop, self.shown)
 
 
 @dataclass(frozen=True, slots=True)

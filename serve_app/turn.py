@@ -24,6 +24,7 @@ from engines.base import Asr, Audio, Avatar, Backdrop, Llm, Message, Patch, Tts
 from engines.errors import EngineError, EngineTimeout, UnusableSpeech
 from engines.sound import part
 from serve_app.errors import GatewayError
+from serve_app.faces import Shown
 from serve_app.framing import Framing, Stretch
 from serve_app.media import decode_recording
 from serve_app.patience import Patience, in_time
@@ -84,6 +85,7 @@ class Verbs:
     show: Avatar
     backdrop: Callable[[str], Backdrop]
     """The whole frames of a face, by its name."""
+    shown: Shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,6 +342,7 @@ class Turn:
     async def _film(
         self, voice: asyncio.Queue[Audio | None], face: str, first_frame: int
     ) -> bytes | None:
+        face = await self._verbs.shown(face)
         backdrop = await asyncio.to_thread(self._verbs.backdrop, face)
         if (piece := await voice.get()) is None:
             return None

@@ -25,7 +25,7 @@ DEFAULT_LLM_APP = "llm-default"
 LOOK_INTERVAL_S = 1.0
 """How soon a change of the file is in force; a look costs one `stat`."""
 
-_AVATAR_OF_TUTOR = re.compile(r"^avatar_tutor_(\d+)$")
+AVATAR_OF_TUTOR = re.compile(r"^avatar_tutor_(\d+)$")
 
 
 class Tutor(BaseModel):
@@ -111,14 +111,14 @@ class Tutors:
         """The application of a language model that some tutor uses."""
         return self._apps[model]
 
-    def face_of(self, avatar_id: str, faces: tuple[str, ...]) -> str:
+    def face_of(self, avatar_id: str, faces: Collection[str]) -> str:
         """The face an `avatar_id` of the wire means: the name of a face, or `avatar_tutor_{id}`.
 
         Raises `UnknownAvatar`.
         """
         if avatar_id in faces:
             return avatar_id
-        if match := _AVATAR_OF_TUTOR.match(avatar_id):
+        if match := AVATAR_OF_TUTOR.match(avatar_id):
             return self.get(int(match[1])).face
         raise UnknownAvatar(
             f"There is no face {avatar_id!r}. Use avatar_tutor_{{id}} or one of: "

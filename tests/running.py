@@ -24,7 +24,10 @@ import yaml
 from websockets.asyncio.client import ClientConnection, connect
 
 from cli.environment import HAPROXY_PORTS
+from engines.avatar.musetalk.preparation import AvatarWish, Progress
+from engines.avatar.musetalk.prepared import Facts
 from engines.base import EngineState, KnownVoice
+from engines.errors import EngineUnavailable
 from engines.stub import StubAsr, StubAvatar, StubBackdrop, StubLlm, StubTts
 from engines.vad.silero import SileroVad
 from serve_app.api import create_api
@@ -132,6 +135,18 @@ class Running:
             yield session, talk
 
 
+async def as_it_is(face: str) -> str:
+    """Nobody stands in for it."""
+    return face
+
+
+class NoPreparer:
+    """Of a gateway without MuseTalk."""
+
+    def prepare(self, upload: Path, wish: AvatarWish, folder: Path, progress: Progress) -> Facts:
+        raise EngineUnavailable("MuseTalk is not configured.")
+
+
 def stub_engines(**replaced: Any) -> Engines:
     """The four verbs as stubs without delays."""
 
@@ -150,8 +165,10 @@ def stub_engines(**replaced: Any) -> Engines:
         "speak": StubTts(),
         "show": StubAvatar(),
         "backdrop": lambda face: StubBackdrop(),
+        "shown": as_it_is,
         "detector": SileroVad,
         "faces": ("mei", "anna", "david"),
+        "preparer": NoPreparer,
         "states": states,
         "names": names,
         "voices": voices,

@@ -19,6 +19,7 @@ from contextlib import aclosing
 from typing import Literal, Protocol
 
 from engines.avatar.musetalk.engine import MuseTalkAvatar, wrong_version
+from engines.avatar.musetalk.framing import Version
 from engines.avatar.musetalk.prepared import AvatarCache, Latents
 from engines.avatar.viseme.engine import VisemeAvatar
 from engines.avatar.viseme.portrait import FACES
@@ -71,6 +72,8 @@ class StatedAvatar(Protocol):
 
     async def face(self, name: str) -> str: ...
 
+    async def version(self) -> Version: ...
+
     async def latents(self, faces: Pixels) -> Latents: ...
 
 
@@ -101,6 +104,10 @@ class DrawnAvatar:
             return name
         await asyncio.to_thread(self._avatars.get, name)
         return stand_in(name)
+
+    async def version(self) -> Version:
+        """Always raises `EngineUnavailable`."""
+        raise EngineUnavailable(NOT_CONFIGURED)
 
     async def latents(self, faces: Pixels) -> Latents:
         """Always raises `EngineUnavailable`."""
@@ -156,6 +163,10 @@ class BestAvatar:
         except EngineUnavailable:
             return stand_in(name) if self._fallback else name
         return name
+
+    async def version(self) -> Version:
+        """Of the model, for which avatars are prepared now. Raises `EngineUnavailable`."""
+        return self._loaded().version
 
     async def latents(self, faces: Pixels) -> Latents:
         """For the preparation of an avatar: uint8 BGR [n, 256, 256, 3] → float16 [n, 8, 32, 32].

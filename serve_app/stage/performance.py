@@ -79,7 +79,7 @@ class Performance:
 
     async def _speech(self, first: Audio, voice: Voice) -> Audio | None:
         """Speech without a gap; returns what the next speech begins with, None at the end."""
-        framing = Framing(self._stage.face, self._stage.begin())
+        framing = Framing(self._stage.shown, self._stage.begin())
         sound = LiveSound(first.rate_hz)
         piece: Audio | None = first
         late = False

@@ -8,7 +8,7 @@ the face's cycle ────┘   every 40 ms ─► FaceTrack ─► VP8 ─�
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import numpy as np
@@ -37,6 +37,9 @@ DECIMATION = LIVE_RATE_HZ // HEARING_RATE_HZ
 ECHO_WINDOWS = 16
 """Half a second of what was played waits for whoever compares it with the microphone."""
 
+ShownFace = Callable[[str], Awaitable[str]]
+"""Which face is to be shown for this one now."""
+
 LoadScenery = Callable[[str], Scenery]
 """By the name of a face. Raises `EngineError`."""
 
@@ -44,14 +47,15 @@ LoadScenery = Callable[[str], Scenery]
 class Stage:
     """What one learner sees and hears, paced by one clock."""
 
-    def __init__(self, load_scenery: LoadScenery) -> None:
+    def __init__(self, load_scenery: LoadScenery, shown: ShownFace) -> None:
         self.face_track = FaceTrack()
         self.voice_track = VoiceTrack()
         self.played: deque[Pcm] = deque(maxlen=ECHO_WINDOWS)
         """The tutor's own voice as it left: windows of 512 samples at 16 kHz."""
         self._load_scenery = load_scenery
+        self._shown_for = shown
         self._scenery: Scenery | None = None
-        self._face = ""
+        self._face = self._shown = ""
         self._reel = Reel(int(time.monotonic() * FPS))
         self._moved = asyncio.Condition()
         self._floor = asyncio.Lock()
@@ -65,7 +69,13 @@ class Stage:
 
     @property
     def face(self) -> str:
+        """The face that is wanted."""
         return self._face
+
+    @property
+    def shown(self) -> str:
+        """The face that is seen: another one may stand in for it."""
+        return self._shown
 
     @property
     def is_taken(self) -> bool:
@@ -73,10 +83,12 @@ class Stage:
         return self._floor.locked()
 
     async def wear(self, face: str) -> None:
-        """Show this face from now on. Raises `EngineError`."""
-        if face != self._face:
-            self._scenery = await asyncio.to_thread(self._load_scenery, face)
-            self._face = face
+        """Show this face from now on, or who stands in for it at the moment. Raises
+        `EngineError`."""
+        shown = await self._shown_for(face)
+        if shown != self._shown:
+            self._scenery = await asyncio.to_thread(self._load_scenery, shown)
+        self._face, self._shown = face, shown
 
     @asynccontextmanager
     async def floor(self, face: str, on_played: Callable[[MediaUnit], None]) -> AsyncIterator[int]:

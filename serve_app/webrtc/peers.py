@@ -6,11 +6,12 @@ import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
+from weakref import WeakValueDictionary
 
 from engines.base import Backdrop
 from serve_app.settings import Settings, is_loopback
 from serve_app.stage.scenery import Scenery
-from serve_app.stage.stage import Stage
+from serve_app.stage.stage import ShownFace, Stage
 from serve_app.webrtc.ice import IceNetwork, IceServers
 from serve_app.webrtc.peer import Attendant, Peer
 from serve_app.webrtc.turn_credentials import credentials
@@ -27,10 +28,14 @@ REPLACED = ErrorEvent(
 class Peers:
     """Owns the tasks of all peers; leaving it ends them."""
 
-    def __init__(self, settings: Settings, load_backdrop: Callable[[str], Backdrop]) -> None:
+    def __init__(
+        self, settings: Settings, load_backdrop: Callable[[str], Backdrop], shown: ShownFace
+    ) -> None:
         self._settings = settings
         self._load_backdrop = load_backdrop
-        self._sceneries: dict[str, Scenery] = {}
+        self._shown = shown
+        self._sceneries: WeakValueDictionary[Backdrop, Scenery] = WeakValueDictionary()
+        """Of the faces that somebody looks at."""
         self._peers: dict[str, Peer] = {}
         self._tasks = asyncio.TaskGroup()
 
@@ -62,7 +67,7 @@ class Peers:
         """
         peer = self._peers.get(user)
         if peer is None or not peer.continues(offer):
-            stage = Stage(self._scenery)
+            stage = Stage(self._scenery, self._shown)
             await stage.wear(face)
             peer = await self._replace(user, stage, attendant)
         peer.attend(attendant, offering=True)
@@ -78,9 +83,10 @@ class Peers:
 
     def _scenery(self, face: str) -> Scenery:
         """One for all who look at this face. Raises `EngineError`."""
-        if (known := self._sceneries.get(face)) is not None:
+        backdrop = self._load_backdrop(face)  # a face of the same name may have been made anew
+        if (known := self._sceneries.get(backdrop)) is not None:
             return known
-        return self._sceneries.setdefault(face, Scenery(self._load_backdrop(face)))
+        return self._sceneries.setdefault(backdrop, Scenery(backdrop))
 
     async def _run(self, user: str, peer: Peer) -> None:
         await peer.run()

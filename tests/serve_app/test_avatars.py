@@ -1,5 +1,6 @@
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -189,3 +190,30 @@ async def test_one_in_the_making_can_be_deleted(tmp_path: Path) -> None:
         assert (await settled(http))["kind"] == "photo"
         folder = tmp_path / "avatars"
         await eventually(lambda: {p.name for p in folder.iterdir()} == {".making", "Anna B"})
+
+
+async def test_a_making_is_followed_by_events_until_it_is_ready(tmp_path: Path) -> None:
+    async with client(tmp_path) as http:
+        await send(http, talking(30), box="0.37,0.33,0.63,0.69")
+        told = [json.loads(line) for line in await events(http)]
+        assert told[-1] == (await http.get("/avatars/Anna%20B")).json()
+        assert told[-1]["state"] == "ready"
+        assert all(avatar["state"] in ("waiting", "preparing") for avatar in told[:-1])
+        progress = [avatar["progress"] for avatar in told]
+        assert progress == sorted(progress)
+        assert (await http.get("/avatars/Nobody/events")).status_code == 404
+
+
+async def events(http: httpx.AsyncClient, name: str = "Anna B") -> list[str]:
+    """The data of all events until the stream ends."""
+    async with http.stream("GET", f"/avatars/{quote(name)}/events") as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        lines = [line async for line in answer.aiter_lines()]
+    return [line.removeprefix("data: ") for line in lines if line.startswith("data: ")]
+
+
+async def test_a_name_that_means_a_tutors_face_is_refused(tmp_path: Path) -> None:
+    async with client(tmp_path) as http:
+        refused = await send(http, photo(), name="avatar_tutor_5", box=BOX_TEXT)
+        assert refused.status_code == 422
+        assert "means a tutor's face" in refused.json()["detail"]

@@ -13,6 +13,7 @@ from serve_app.framing import CONTEXT_FRAMES, LOOK_AHEAD_FRAMES
 from serve_app.stage.performance import Performance
 from serve_app.stage.scenery import Scenery
 from serve_app.stage.stage import Stage
+from tests.running import as_it_is
 
 FRAME = STUB_RATE_HZ // FPS
 PIECE = 5 * FRAME
@@ -31,7 +32,7 @@ class Told:
 
 @contextlib.asynccontextmanager
 async def running(face: str) -> AsyncIterator[Stage]:
-    stage = Stage(lambda name: Scenery(StubBackdrop()))
+    stage = Stage(lambda name: Scenery(StubBackdrop()), as_it_is)
     await stage.wear(face)
     clock = asyncio.create_task(stage.run())
     try:

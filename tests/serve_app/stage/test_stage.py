@@ -15,11 +15,12 @@ from serve_app.stage.performance import Performance
 from serve_app.stage.reel import LIVE_RATE_HZ, MediaUnit
 from serve_app.stage.scenery import Scenery
 from serve_app.stage.stage import Stage
+from tests.running import as_it_is
 
 
 @contextlib.asynccontextmanager
 async def running() -> AsyncIterator[Stage]:
-    stage = Stage(lambda face: Scenery(StubBackdrop()))
+    stage = Stage(lambda face: Scenery(StubBackdrop()), as_it_is)
     await stage.wear("anna")
     clock = asyncio.create_task(stage.run())
     try:
