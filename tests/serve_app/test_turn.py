@@ -16,6 +16,7 @@ from serve_app import turn as module
 from serve_app.turn import Turn, Verbs
 from serve_app.tutors import Tutor
 from tests.media import wav
+from tests.running import as_it_is
 from wire.events import AudioDeltaEvent, ServerEvent, TextDeltaEvent, TranscriptionEvent
 
 TUTOR = Tutor(
@@ -49,6 +50,7 @@ def make(face: str | None = None, **replaced: Any) -> Made:
         "speak": StubTts(),
         "show": StubAvatar(),
         "backdrop": lambda name: StubBackdrop(),
+        "shown": as_it_is,
     }
     events: list[tuple[float, ServerEvent]] = []
 
