@@ -110,7 +110,8 @@ def add(  # noqa: PLR0913 - typer makes an option of each argument
     rate: Annotated[float | None, typer.Option(help="How fast it speaks.", min=0.5, max=2)] = None,
     pitch: Annotated[float | None, typer.Option(help="How high it is.", min=0.5, max=2)] = None,
     face: Annotated[
-        str | None, typer.Option(help="mei, anna or david.", show_default="by turns")
+        str | None,
+        typer.Option(help="mei, anna, david, or a prepared one.", show_default="by turns"),
     ] = None,
     prompt: Annotated[
         str | None,

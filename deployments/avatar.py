@@ -40,8 +40,8 @@ class AvatarArgs(Args):
     """Folder as it is published. Overrides MUSETALK_MODELS for this application; the gateway looks
     for `dwpose/` where MUSETALK_MODELS says."""
     decoder: Literal["kl", "compiled", "tiny"] = "kl"
-    """`compiled` is faster and takes minutes to start; `tiny` is less sharp, for a fifth of the
-    work."""
+    """`compiled` is faster and takes minutes to start; `tiny` is less sharp, for a quarter of
+    the work."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     avatars_gb: float = Field(default=4.0, gt=0)
     """Files of prepared avatars that a replica keeps mapped: some 0.8 MB a frame."""

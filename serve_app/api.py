@@ -272,7 +272,7 @@ def _lifespan(
             sessions = Sessions(database, limits)
             switchboard = Switchboard(sessions)
             studio = Studio(settings.avatars_folder, engines.preparer())
-            api.state.avatars = Avatars(studio, FACES)
+            api.state.avatars = Avatars(studio, FACES, tutors.wearers)
             peers = Peers(settings, engines.backdrop, engines.shown)
             async with peers, asyncio.TaskGroup() as tasks:
                 api.state.services = Services(

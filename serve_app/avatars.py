@@ -7,7 +7,7 @@ more library to say no more.
 
 import asyncio
 import unicodedata
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +37,8 @@ class Avatars:
     studio: Studio
     drawn: tuple[str, ...]
     """Names of the engine's own faces."""
+    wearers: Callable[[str], Sequence[str]]
+    """Names of the tutors who have a face."""
 
 
 avatars = APIRouter(prefix="/avatars", tags=["avatars"])
@@ -73,6 +75,9 @@ class AvatarQuery:
         parts = tuple(float(part) for part in self.box.split(",")) if self.box else None
         return AvatarWish(self.name, cast(Box | None, parts), self.shift)
 
+
+RETRY_AFTER_S = 60
+"""A face is made in minutes."""
 
 LOOK_INTERVAL_S = 0.5
 """Who follows a making sees a step of it so late; a look costs a small file or two."""
@@ -121,9 +126,9 @@ async def create_avatar(
             await asyncio.shield(asyncio.to_thread(studio.drop, folder))
             raise
     except AvatarError as error:
-        raise HTTPException(error.status, error.sentence) from error
+        raise _refusal(error.status, error.sentence) from error
     except EngineError as error:
-        raise HTTPException(_status_of(error), error.sentence) from error
+        raise _refusal(_status_of(error), error.sentence) from error
     except ClientDisconnect as error:
         raise HTTPException(400, "The upload broke off.") from error
 
@@ -159,10 +164,17 @@ async def follow_avatar(
 
 @avatars.delete("/{name}", status_code=204)
 async def delete_avatar(name: str, known: AvatarsDep) -> Response:
-    """Also while it is in the making. Who is looking at it goes on until the end of the session."""
+    """Also while it is in the making. Who is looking at it hears the answer out with a still mouth,
+    and sees a drawn face from the next one on."""
     name = _checked(name)
     if name in known.drawn:
         raise HTTPException(409, f"{name!r} is a drawn face of the engine, which stays.")
+    if wearers := known.wearers(name):
+        raise HTTPException(
+            409,
+            f"It is the face of {', '.join(wearers)}. Give them another one in the tutors' file"
+            " first.",
+        )
     try:
         await asyncio.to_thread(known.studio.remove, name)
     except AvatarError as error:
@@ -182,6 +194,11 @@ async def _received(request: Request, file: Path) -> None:
                 await asyncio.to_thread(upload.write, piece)
     except OSError as error:
         raise AvatarError(507, f"The upload cannot be stored: {error.strerror}.") from error
+
+
+def _refusal(status: int, sentence: str) -> HTTPException:
+    headers = {"Retry-After": str(RETRY_AFTER_S)} if status == 503 else None
+    return HTTPException(status, sentence, headers)
 
 
 def _status_of(error: EngineError) -> Literal[413, 422, 503]:

@@ -111,6 +111,10 @@ class Tutors:
         """The application of a language model that some tutor uses."""
         return self._apps[model]
 
+    def wearers(self, face: str) -> list[str]:
+        """Names of the tutors who have this face."""
+        return [entry.name for entry in self._file.entries if entry.face == face]
+
     def face_of(self, avatar_id: str, faces: Collection[str]) -> str:
         """The face an `avatar_id` of the wire means: the name of a face, or `avatar_tutor_{id}`.
 

@@ -43,7 +43,7 @@ def gateway(folder: Path) -> Iterator[str]:
 
     api = FastAPI(lifespan=lifespan)
     api.include_router(avatars, prefix="/v1", dependencies=[Depends(demand_key)])
-    api.state.avatars = Avatars(studio, ("mei",))
+    api.state.avatars = Avatars(studio, ("mei",), lambda face: [])
     port = free_port()
     server = uvicorn.Server(uvicorn.Config(api, port=port, log_level="warning"))
     thread = threading.Thread(target=server.run, daemon=True)

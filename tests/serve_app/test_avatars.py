@@ -29,12 +29,17 @@ async def demand_key(request: Request) -> None:
         raise HTTPException(401)
 
 
+def wearers(face: str) -> list[str]:
+    """The tutors who have a face."""
+    return ["Ms Worn", "anyone"] if face == "Worn" else []
+
+
 @asynccontextmanager
 async def client(home: Path) -> AsyncIterator[httpx.AsyncClient]:
     studio = Studio(home / "avatars", Preparation(mean_colours, nothing))
     api = FastAPI()
     api.include_router(avatars, prefix="/v1", dependencies=[Depends(demand_key)])
-    api.state.avatars = Avatars(studio, ("mei", "anna"))
+    api.state.avatars = Avatars(studio, ("mei", "anna"), wearers)
     work = asyncio.create_task(studio.work(), name="studio")
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(api),
@@ -217,3 +222,13 @@ async def test_a_name_that_means_a_tutors_face_is_refused(tmp_path: Path) -> Non
         refused = await send(http, photo(), name="avatar_tutor_5", box=BOX_TEXT)
         assert refused.status_code == 422
         assert "means a tutor's face" in refused.json()["detail"]
+
+
+async def test_a_face_that_tutors_have_is_not_deleted(tmp_path: Path) -> None:
+    async with client(tmp_path) as http:
+        await send(http, photo(), name="Worn", box=BOX_TEXT)
+        await settled(http, "Worn")
+        refused = await http.delete("/avatars/Worn")
+        assert refused.status_code == 409
+        assert "the face of Ms Worn, anyone" in refused.json()["detail"]
+        assert (await http.get("/avatars/Worn")).json()["state"] == "ready"

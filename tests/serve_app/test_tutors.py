@@ -195,3 +195,8 @@ def test_a_wrong_file_is_refused_with_the_place(content: str, told: str, tmp_pat
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="gone.yaml"):
         read_tutors(tmp_path / "gone.yaml", Settings(tutor_home=tmp_path))
+
+
+def test_who_wears_a_face_is_known(tutors: Tutors) -> None:
+    assert "梅老师" in tutors.wearers("mei")
+    assert tutors.wearers("Rosa") == []

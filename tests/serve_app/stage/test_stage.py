@@ -159,3 +159,23 @@ async def test_the_voice_as_it_leaves_can_be_compared_with_the_microphone() -> N
         await perform(stage, [hum(0.4), None])
     loud = [window for window in stage.played if np.abs(window).max() > 4000]
     assert loud and all(window.shape == (512,) for window in stage.played)
+
+
+async def test_who_stands_in_for_a_face_makes_room_for_it_again() -> None:
+    usable = False
+    loaded: list[str] = []
+
+    async def shown(face: str) -> str:
+        return face if usable else "anna"
+
+    def scenery(face: str) -> Scenery:
+        loaded.append(face)
+        return Scenery(StubBackdrop())
+
+    stage = Stage(scenery, shown)
+    await stage.wear("Rosa")
+    assert (stage.face, stage.shown) == ("Rosa", "anna")
+    usable = True
+    async with stage.floor(stage.face, lambda unit: None):
+        assert (stage.face, stage.shown) == ("Rosa", "Rosa")
+    assert loaded == ["anna", "Rosa"]
