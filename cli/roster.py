@@ -1,7 +1,7 @@
 """The tutors of a file, and of the engine that reads it: shown, added and removed."""
 
 import difflib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,15 +75,17 @@ class Row:
     replicas: dict[str, int]
     voice: str
     face: str
+    face_is_missing: bool
+    """A drawn one stands in for it."""
     kb: str | None
 
 
 def rows(where: Place) -> list[Row]:
     """Raises `SettingsError`."""
     tutors = where.tutors()
-    apps = _applications(where)
-    named = [_row(tutors, id, entry, apps) for id, entry in tutors.file.tutors.items()]
-    return named + [_row(tutors, None, entry, apps) for entry in tutors.file.anyone]
+    apps, faces = _applications(where), FaceNames(where.settings.avatars_folder)
+    named = [_row(tutors, id, entry, apps, faces) for id, entry in tutors.file.tutors.items()]
+    return named + [_row(tutors, None, entry, apps, faces) for entry in tutors.file.anyone]
 
 
 def _applications(where: Place) -> dict[str, Application] | None:
@@ -94,7 +96,11 @@ def _applications(where: Place) -> dict[str, Application] | None:
 
 
 def _row(
-    tutors: Tutors, id: int | None, entry: TutorEntry, apps: dict[str, Application] | None
+    tutors: Tutors,
+    id: int | None,
+    entry: TutorEntry,
+    apps: dict[str, Application] | None,
+    faces: Collection[str],
 ) -> Row:
     model = tutors.model(-1 if id is None else id, entry)
     name = tutors.app(model)
@@ -110,6 +116,7 @@ def _row(
         dict(app.replicas) if app else {},
         entry.voice.name,
         entry.face,
+        entry.face not in faces,
         entry.kb,
     )
 

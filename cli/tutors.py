@@ -67,7 +67,7 @@ def _show(where: "Place", found: "list[Row]") -> None:
             row.application,
             _state(row),
             Text(row.voice),
-            row.face,
+            f"{row.face} (missing)" if row.face_is_missing else row.face,
         ]
         shown.add_row(*cells)
     out.print(shown)

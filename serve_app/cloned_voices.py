@@ -25,7 +25,7 @@ from uuid import uuid4
 
 from engines.base import Audio, Tts, Voice
 from serve_app.recording import wav_bytes
-from wire.rest import is_given_name
+from wire.names import is_given_name
 
 MAX_VOICES = 500
 

@@ -11,7 +11,7 @@ from engines.avatar.musetalk.prepared import FACTS, AvatarCache
 from engines.avatar.viseme.portrait import FACES, portrait
 from engines.base import Backdrop
 from engines.errors import EngineError, UnknownAvatar
-from wire.rest import is_given_name
+from wire.names import is_given_name
 
 logger = logging.getLogger(__name__)
 

@@ -12,6 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
+from engines.avatar.viseme.portrait import FACES
 from engines.base import Pcm
 from serve_app.allowance import Allowance
 from serve_app.lane import Lane
@@ -180,7 +181,7 @@ class Live:
             return services.tutors.face_of(offer.avatar_id, services.engines.faces)
         if (lane := self.listener()) is not None:
             return services.tutors.get(lane.session.tutor_id).face
-        return next(iter(services.engines.faces))
+        return FACES[0]
 
     async def told(self, event: ErrorEvent) -> None:
         """The peer is in trouble."""

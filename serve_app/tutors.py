@@ -12,6 +12,7 @@ from typing import NoReturn
 from pydantic import BaseModel, ConfigDict
 
 from deployments.settings import SettingsError
+from engines.avatar.viseme.portrait import FACES
 from engines.base import Vocabulary, Voice
 from engines.errors import UnknownAvatar
 from serve_app.settings import Settings
@@ -125,8 +126,8 @@ class Tutors:
         if match := AVATAR_OF_TUTOR.match(avatar_id):
             return self.get(int(match[1])).face
         raise UnknownAvatar(
-            f"There is no face {avatar_id!r}. Use avatar_tutor_{{id}} or one of: "
-            f"{', '.join(faces)}."
+            f"There is no face {avatar_id!r}. Use avatar_tutor_{{id}}, the name of a prepared one, "
+            f"or one of: {', '.join(FACES)}."
         )
 
     @property

@@ -1,5 +1,6 @@
 """The tutors' file, `configs/tutors.yaml`: what may stand in it, and whether it has changed."""
 
+import logging
 from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -15,6 +16,8 @@ DEFAULT_PROMPT = (
 )
 LANGUAGE = r"^[a-z]{2,3}$"
 """ISO 639: `en`, `zh`, `yue`."""
+
+logger = logging.getLogger(__name__)
 
 Stamp = tuple[int, int, int]
 
@@ -101,13 +104,16 @@ def parsed(text: str, name: str, faces: Collection[str] = ()) -> TutorsFile:
         place = " → ".join(str(part) for part in finding["loc"])
         told = finding["msg"].removeprefix("Value error, ")
         raise SettingsError(f"The tutors' file {name}: {place}: {told}") from invalid
-    for entry in file.entries:
-        if faces and entry.face not in faces:
-            raise SettingsError(
-                f"The tutors' file {name}: there is no face {entry.face!r}; there are "
-                f"{', '.join(faces)}."
-            )
+    for face in missing_faces(file, faces):
+        raise SettingsError(
+            f"The tutors' file {name}: there is no face {face!r}; there are {', '.join(faces)}."
+        )
     return file
+
+
+def missing_faces(file: TutorsFile, faces: Collection[str]) -> set[str]:
+    """Those that tutors should have, and that are none of `faces`, unless there are none."""
+    return {entry.face for entry in file.entries if faces and entry.face not in faces}
 
 
 class TutorsSource:
@@ -119,7 +125,7 @@ class TutorsSource:
         self._stamp: Stamp | None = None
 
     def read(self) -> TutorsFile:
-        """Raises `SettingsError`."""
+        """A missing face is logged; a drawn one stands in for it. Raises `SettingsError`."""
         self._stamp = self._seen()  # before reading, so that no change is missed
         try:
             text = self.path.read_text("utf-8")
@@ -127,7 +133,15 @@ class TutorsSource:
             raise SettingsError(
                 f"The tutors' file {self.path} cannot be read: {missing}"
             ) from missing
-        return parsed(text, str(self.path), self._faces)
+        file = parsed(text, str(self.path))
+        for face in missing_faces(file, self._faces):
+            logger.warning(
+                "The tutors' file %s: there is no face %r; there are %s. A drawn one is shown.",
+                self.path,
+                face,
+                ", ".join(self._faces),
+            )
+        return file
 
     def news(self) -> TutorsFile | None:
         """The file if it has changed since the last look; a wrong one raises `SettingsError` once

@@ -13,7 +13,8 @@ from engines.errors import EngineError
 from engines.tts.loudness import level_db
 from serve_app.cloned_voices import ClonedVoice, VoiceError, VoiceStore
 from serve_app.media import MediaError, RecordingTooLong, decode_recording, recording_bytes
-from wire.rest import VoiceCreate, VoicePublic, is_given_name
+from wire.names import is_given_name
+from wire.rest import VoiceCreate, VoicePublic
 
 CLONING_ENGINE = "coqui"
 

@@ -5,10 +5,13 @@ A client that never says `hello` sees only the documented events (`text`, `audio
 needs a granted feature.
 """
 
+import re
+import unicodedata
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -16,6 +19,8 @@ from pydantic import (
     TypeAdapter,
     ValidationError,
 )
+
+from wire.names import is_given_name
 
 MAX_TEXT_CHARS = 8_000
 """Longest message a learner may type; about three minutes of speech."""
@@ -63,7 +68,16 @@ Content = Annotated[
 ]
 UserId = Annotated[int, Field(strict=False)]
 """Some clients send it as a string of digits."""
-AvatarId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
+
+
+def _avatar_id(text: str) -> str:
+    text = unicodedata.normalize("NFC", text)
+    if not (re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", text) or is_given_name(text)):
+        raise ValueError("must be avatar_tutor_{id} or the name of a face")
+    return text
+
+
+AvatarId = Annotated[str, AfterValidator(_avatar_id)]
 
 
 class TextMessage(ClientMessage):

@@ -83,11 +83,15 @@ class Stage:
         return self._floor.locked()
 
     async def wear(self, face: str) -> None:
-        """Show this face from now on, or who stands in for it at the moment. Raises
-        `EngineError`."""
+        """Show this face from now on, or who stands in for it at the moment; after the turn that
+        has the floor. Raises `EngineError`."""
+        async with self._floor:
+            await self._put_on(face)
+
+    async def _put_on(self, face: str) -> None:
         shown = await self._shown_for(face)
-        if shown != self._shown:
-            self._scenery = await asyncio.to_thread(self._load_scenery, shown)
+        # Also when it is shown already: a face of the same name may have been made anew.
+        self._scenery = await asyncio.to_thread(self._load_scenery, shown)
         self._face, self._shown = face, shown
 
     @asynccontextmanager
@@ -97,7 +101,7 @@ class Stage:
         async with self._floor:
             if self._closed:
                 raise PeerGone
-            await self.wear(face)
+            await self._put_on(face)
             self._on_played = on_played
             generation = self._reel.cut()
             try:

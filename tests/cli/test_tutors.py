@@ -59,6 +59,7 @@ def test_the_list_is_the_files(file: Path, tutor: Tutor, monkeypatch: pytest.Mon
         "replicas": {},
         "voice": "f2",
         "face": "anna",
+        "face_is_missing": False,
         "kb": None,
     }
     assert [each["face"] for each in found["anyone"]] == ["anna", "david", "mei"]

@@ -137,7 +137,7 @@ async def test_a_change_of_the_file_is_taken_over(
 
 @pytest.mark.parametrize(
     ("content", "told"),
-    [("anyone: [", "not YAML"), ("anyone: [{face: bob}]", "'bob'"), (None, "cannot be read")],
+    [("anyone: [", "not YAML"), ("anyone: [{voice: {}}]", "face"), (None, "cannot be read")],
 )
 async def test_a_wrong_file_is_told_once_and_the_old_one_stays(
     content: str | None,
@@ -159,6 +159,16 @@ async def test_a_wrong_file_is_told_once_and_the_old_one_stays(
         await eventually(lambda: tutors.get(1).name == "New")
     errors = [record for record in caplog.records if record.levelno == logging.ERROR]
     assert len(errors) == 1
+
+
+def test_a_missing_face_is_logged_and_stops_nobody(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "tutors.yaml"
+    file.write_text("anyone: [{face: bob}]")
+    tutors = read_tutors(file, Settings(tutor_home=tmp_path), FACES)
+    assert tutors.get(1).face == "bob"
+    assert "there is no face 'bob'; there are mei, anna, david" in caplog.text
 
 
 def test_an_avatar_id_is_a_face_or_a_tutors(tutors: Tutors) -> None:

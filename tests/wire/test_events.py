@@ -85,3 +85,25 @@ def test_events_leave_out_what_is_not_set() -> None:
     assert event["timestamp"].endswith("Z")
     error = json.loads(ErrorEvent(content="x", code="y", engine_session_id="z").to_json())
     assert set(error) == {"type", "content", "code", "timestamp", "engine_session_id"}
+
+
+@pytest.mark.parametrize(
+    ("avatar_id", "right"),
+    [
+        ("avatar_tutor_13", True),
+        ("my.face-2_b", True),
+        ("Lena Schmidt", True),
+        ("王老师", True),
+        ("../../etc", False),
+        ("", False),
+        ("a/b", False),
+        ("x" * 65, False),
+    ],
+)
+def test_an_avatar_id_is_a_name(avatar_id: str, right: bool) -> None:
+    text = json.dumps({"type": "text", "content": "Hi", "avatar_id": avatar_id})
+    if right:
+        assert getattr(parse_client_event(text), "avatar_id", None) == avatar_id
+    else:
+        with pytest.raises(BadMessage, match="avatar_id"):
+            parse_client_event(text)

@@ -179,3 +179,28 @@ async def test_who_stands_in_for_a_face_makes_room_for_it_again() -> None:
     async with stage.floor(stage.face, lambda unit: None):
         assert (stage.face, stage.shown) == ("Rosa", "Rosa")
     assert loaded == ["anna", "Rosa"]
+
+
+async def test_a_face_that_was_made_anew_is_seen_from_the_next_turn_on() -> None:
+    loaded: list[str] = []
+
+    def scenery(face: str) -> Scenery:
+        loaded.append(face)
+        return Scenery(StubBackdrop())
+
+    stage = Stage(scenery, as_it_is)
+    for _ in range(2):
+        async with stage.floor("Rosa", lambda unit: None):
+            pass
+    assert loaded == ["Rosa", "Rosa"]
+
+
+async def test_nobody_changes_the_face_of_a_turn_that_has_the_floor() -> None:
+    stage = Stage(lambda face: Scenery(StubBackdrop()), as_it_is)
+    async with stage.floor("david", lambda unit: None):
+        wearing = asyncio.create_task(stage.wear("anna"))
+        done, _ = await asyncio.wait([wearing], timeout=0.05)
+        assert not done
+        assert stage.shown == "david"
+    await wearing
+    assert stage.shown == "anna"
