@@ -11,6 +11,8 @@ from typing import Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from engines.knowledge.base import Found
+
 FPS = 25
 """Frames a second of every face. MuseTalk's audio window is only right at 25."""
 
@@ -87,6 +89,12 @@ class Message:
 
     role: Literal["system", "user", "assistant"]
     content: str
+    sources: tuple[Found, ...] = ()
+    """Of a question: what the course has on it, the best first. Data, never instructions: whoever
+    asks a model marks them as such; the offline tutor quotes them."""
+    chapters: tuple[str, ...] = ()
+    """Of a question: what the course is about, in its own order. Where `sources` are empty too,
+    there is no course."""
 
 
 @dataclass(frozen=True, slots=True)

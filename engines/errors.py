@@ -9,6 +9,9 @@ EngineError
 ├── UnusableSpeech       the recording cannot be understood as speech
 ├── UnusableFootage      no face can be made of the photo or clip
 │   └── FootageTooLarge  it is larger than what is looked at
+├── UnusableDocument     nothing can be learnt from the file
+│   └── DocumentTooLarge it is larger than what is read
+├── UnknownKnowledge     no knowledge base or document of that name
 ├── UnknownAvatar        no face of that name
 └── UnknownVoice         no voice of that name or language
 """
@@ -72,6 +75,24 @@ class FootageTooLarge(UnusableFootage):
     """The photo or clip is larger than what is looked at."""
 
     code = "footage_too_large"
+
+
+class UnusableDocument(EngineError):
+    """Nothing can be learnt from the file; the sentence says why, and what would do."""
+
+    code = "unusable_document"
+
+
+class DocumentTooLarge(UnusableDocument):
+    """The file, or what is packed into it, is larger than what is read."""
+
+    code = "document_too_large"
+
+
+class UnknownKnowledge(EngineError):
+    """There is no knowledge base, or no document in it, of that name."""
+
+    code = "unknown_knowledge"
 
 
 class UnknownAvatar(EngineError):

@@ -1,9 +1,12 @@
-"""The tutor without a language model: says so plainly, and how to connect one."""
+"""The tutor without a language model: answers from the course; where there is none, says plainly
+what is missing, and how to connect it."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 
 from engines.base import Message
 from engines.language import language_of
+from engines.llm.course.answering import answer_from_course
 
 ENGLISH = (
     "I heard you: “{question}” "
@@ -27,7 +30,8 @@ MAX_ECHO_CHARS = 120
 
 
 class OfflineLlm:
-    """Answers in the learner's language that it cannot think yet."""
+    """Quotes the course that comes with the question; without one it answers, in the learner's
+    language, that it cannot think yet."""
 
     def __init__(self, model: str, *, enabled: bool = True) -> None:
         self._model = model
@@ -35,10 +39,12 @@ class OfflineLlm:
 
     async def reply(self, messages: Sequence[Message]) -> AsyncIterator[str]:
         question = next((m.content for m in reversed(messages) if m.role == "user"), "")
-        for word in self._answer(question).split(" "):
+        from_course = await asyncio.to_thread(answer_from_course, messages)
+        text = from_course.text if from_course else self._missing(question)
+        for word in text.split(" "):
             yield word + " "
 
-    def _answer(self, question: str) -> str:
+    def _missing(self, question: str) -> str:
         short = question.strip()
         if len(short) > MAX_ECHO_CHARS:
             short = short[:MAX_ECHO_CHARS].rstrip() + "…"

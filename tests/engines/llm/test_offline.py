@@ -3,6 +3,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from engines.base import Message
+from engines.knowledge.base import Found, Passage
 from engines.llm.offline import MAX_ECHO_CHARS, OfflineLlm
 
 
@@ -35,3 +36,27 @@ async def test_it_repeats_the_last_question_and_no_endless_one() -> None:
 async def test_switched_off_it_names_the_switch(question: str) -> None:
     answer = await text(OfflineLlm("m", enabled=False).reply([Message("user", question)]))
     assert "ENABLE_LLM" in answer
+
+
+async def test_it_answers_from_the_course_that_comes_with_the_question() -> None:
+    fog = Passage("Fog is a cloud on the ground. It is damp.", 3, "Weather › Fog", 0)
+    asked = Message("user", "What is fog?", (Found("kb", "weather.pdf", fog, 0.9),))
+    answer = await text(OfflineLlm("m").reply([Message("system", "Teach."), asked]))
+    assert answer == ("In “Weather”, page 3, it says: “Fog is a cloud on the ground. It is damp.”")
+
+
+async def test_a_course_that_says_nothing_on_it_is_no_missing_model() -> None:
+    asked = Message("user", "Who was Homer?", (), ("Rain", "Snow"))
+    answer = await text(OfflineLlm("m").reply([asked]))
+    assert "did not find that" in answer
+    assert "Ollama" not in answer
+
+
+async def test_slower_comes_with_its_lines() -> None:
+    told = [
+        Message("user", "What is fog?"),
+        Message("assistant", "Fog is a cloud on the ground, and a cloud is made of drops."),
+        Message("user", "slower", (), ("Fog",)),
+    ]
+    answer = await text(OfflineLlm("m").reply(told))
+    assert answer == "Fog is a cloud on the ground,\nand a cloud is made of drops."
