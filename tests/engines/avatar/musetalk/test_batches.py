@@ -18,7 +18,6 @@ from engines.avatar.musetalk.batches import (
 from engines.errors import DeviceBroken, EngineUnavailable, OutOfMemory
 
 CPU = torch.device("cpu")
-needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 
 
 class Echo:
@@ -201,7 +200,7 @@ def test_who_waits_for_a_batch_leaves_the_processor_to_others(
     assert (end.blocking, end.stream) == (True, stream)
 
 
-@needs_gpu
+@pytest.mark.gpu
 def test_on_a_gpu_graphs_show_each_frame_its_own() -> None:
     echo = Echo()
     batches = Batches(echo, torch.device("cuda"), torch.float16, (1, 2, 4))

@@ -118,7 +118,7 @@ def test_the_tiny_decoder_shows_other_faces(musetalk_folder: Path, model: MuseTa
     assert apart(faces.pixels, model.faces(latents, chunks).pixels) > 10
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+@pytest.mark.gpu
 # PyTorch's compiler still uses what it calls deprecated.
 @pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 @pytest.mark.parametrize("decoder", ["kl", "compiled"])
@@ -145,8 +145,10 @@ def test_a_broken_file_is_told_by_its_name(musetalk_folder: Path, tmp_path: Path
     assert refused.value.__cause__ is None  # nothing keeps the networks that were loaded
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_a_gpu_that_is_not_there_is_told(musetalk_folder: Path) -> None:
+def test_a_gpu_that_is_not_there_is_told(
+    musetalk_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(EngineUnavailable, match="sees no GPU"):
         MuseTalkModel.load(musetalk_folder, MuseTalkOptions(device="cuda"))
 
