@@ -5,7 +5,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: run stop test test-fast check format bench install clean help
+.PHONY: run stop test test-fast test-gpu check format bench install clean help
 
 help:            ## Show these targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -23,7 +23,10 @@ test: .venv/.dev ## Pass every test
 	$(BIN)/python -m pytest
 
 test-fast: .venv/.dev ## Only the tests that start no Ray cluster
-	$(BIN)/python -m pytest -m "not cluster"
+	$(BIN)/python -m pytest -m "not cluster and not gpu"
+
+test-gpu: .venv/.dev ## Only the tests that need an NVIDIA GPU
+	$(BIN)/python -m pytest -m gpu
 
 check: .venv/.dev ## Style and types
 	$(BIN)/ruff check .

@@ -79,7 +79,12 @@ def add(client: AvatarClient, name: str, file: Path, *, box: str = "", shift: in
         client.add(file, query, told)
         made = _made(client, name, told)
     if made.state == "failed":
-        client.remove(name)  # nobody needs to be told twice
+        try:
+            client.remove(name)  # nobody needs to be told twice
+        except CommandError as error:
+            raise CommandError(
+                made.reason, f"`tutor avatar list` still shows it: {error}"
+            ) from error
         raise CommandError(made.reason)
     say(f"{name} is ready: {made.frames} frames, {made.frames / FPS:.1f} s.", "green")
     for note in made.notes:

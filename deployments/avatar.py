@@ -28,6 +28,10 @@ from engines.stub import StubAvatar
 LOWEST_PRIORITY = 19
 """Niceness: gives way to everyone."""
 
+WHOLE = [number + 0.5 for number in range(17)]
+"""Boundaries between the whole numbers up to 16, the largest batch: Ray reckons a histogram's sum
+from the middles of its buckets, which these numbers then are."""
+
 NO_FOLDER = "No MuseTalk is configured: set MUSETALK_MODELS to the folder with its models."
 
 
@@ -120,7 +124,12 @@ class AvatarDeployment:
         self._frames = Histogram(
             "avatar_batch_frames",
             description="Frames that the networks of the avatar made at once.",
-            boundaries=[1, 2, 4, 8, 16],
+            boundaries=WHOLE,
+        )
+        self._sessions = Histogram(
+            "avatar_batch_sessions",
+            description="Sessions that the frames of a batch were of.",
+            boundaries=WHOLE,
         )
         self._waited_ms = Histogram(
             "avatar_batch_waited_ms",
@@ -150,8 +159,14 @@ class AvatarDeployment:
     async def state(self) -> EngineState:
         return await self._avatar.state()
 
-    def _note_batch(self, frames: int, waited_s: float) -> None:
+    async def check_health(self) -> None:
+        """Raises when this process cannot use its GPU any more: Serve then replaces the replica."""
+        if isinstance(self._avatar, BestAvatar):
+            self._avatar.check()
+
+    def _note_batch(self, frames: int, sessions: int, waited_s: float) -> None:
         self._frames.observe(frames)
+        self._sessions.observe(sessions)
         self._waited_ms.observe(1000 * waited_s)
 
 

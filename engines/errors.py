@@ -2,7 +2,10 @@
 
 EngineError
 ├── EngineUnavailable    the engine is missing, starting or gone; its remedy says what to do
-│   └── EngineBusy       it is well, but has too much to do at once
+│   ├── EngineBusy       it is well, but has too much to do at once
+│   ├── UnfitAvatar      it is well, but the face was made for another one
+│   ├── OutOfMemory      it lacked memory this time; it may suffice the next time
+│   └── DeviceBroken     its GPU cannot be used by this process any more
 ├── EngineTimeout        it did not answer in time
 ├── QuestionTooLong      the question alone does not fit into the model
 ├── QuestionRefused      the model takes other questions, but not this one
@@ -39,6 +42,18 @@ class EngineUnavailable(EngineError):
 
 class EngineBusy(EngineUnavailable):
     """The engine is well, but more is asked of it at once than it can do."""
+
+
+class UnfitAvatar(EngineUnavailable):
+    """The engine is well, but the face was made for another version of it."""
+
+
+class OutOfMemory(EngineUnavailable):
+    """The memory did not suffice this time; what the engine kept in store has been given back."""
+
+
+class DeviceBroken(EngineUnavailable):
+    """The GPU refuses everything that this process asks of it; only a new process can use it."""
 
 
 class EngineTimeout(EngineError):

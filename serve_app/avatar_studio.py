@@ -12,6 +12,7 @@ making has failed. Nothing half made ever lies where faces are looked for.
 
 import asyncio
 import contextlib
+import errno
 import json
 import logging
 import os
@@ -27,7 +28,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 from uuid import uuid4
 
-from engines.avatar.musetalk.footage import LIMIT_FRAMES
+from engines.avatar.musetalk.footage import LIMIT_FRAMES, open_footage
 from engines.avatar.musetalk.preparation import AvatarWish, Progress
 from engines.avatar.musetalk.prepared import Facts, discard, read_facts
 from engines.base import FRAME_SIZE_PX
@@ -36,7 +37,11 @@ from engines.errors import EngineError
 logger = logging.getLogger(__name__)
 
 MAX_ORDERS = 5
-"""One that is being made and four that wait for their turn, on one replica."""
+"""One that is being made and four that wait for their turn, on one replica. No more are received
+at once: each may be 100 MB, and could not be ordered afterwards."""
+
+LOOKS = 2
+"""Uploads that are looked at at once, for up to some seconds each."""
 
 MAX_AVATARS = 200
 
@@ -54,9 +59,11 @@ UPLOAD_GONE_S = 3600.0
 NICENESS = 10
 """Lessons come first."""
 
+CROWDED = "Several avatars are waiting already. Try again in a while."
 RESTARTED = "The engine was restarted while it was being prepared. Add it again."
 
 _MAKING, _STATE, _UPLOAD, _FACE = ".making", "state.json", "upload", "face"
+_CLAIM, _BEFORE = "claim", "before"  # in the folder of a making, while it claims its name
 
 
 class Preparer(Protocol):
@@ -108,6 +115,9 @@ class Studio:
         self._own: set[Path] = set()
         """Folders of the orders, until they are done."""
         self._stopping = threading.Event()
+        self._uploads = 0
+        # Not the loop's own threads, in which the frames of all lessons are painted.
+        self._eyes = ThreadPoolExecutor(LOOKS, "avatar-look")
 
     # ── Making ───────────────────────────────────────────────────────────────────────────────
 
@@ -124,7 +134,8 @@ class Studio:
             # The thread ends by itself at its next frame; the loop must not wait for it, because
             # the model's answer for which it may be waiting comes over the loop.
             self._stopping.set()
-            hands.shutdown(wait=False, cancel_futures=True)
+            for threads in (hands, self._eyes):
+                threads.shutdown(wait=False, cancel_futures=True)
 
     async def _serve(self, hands: ThreadPoolExecutor) -> None:
         loop = asyncio.get_running_loop()
@@ -154,7 +165,8 @@ class Studio:
         except EngineError as error:
             self._fail(order, error.sentence)
         except Exception as error:  # whatever the file brought about: the next one must be made
-            logger.error("The avatar %r could not be made", order.wish.name, exc_info=error)
+            if (order.folder / _STATE).exists():  # else it was removed, and a file is missed
+                logger.error("The avatar %r could not be made", order.wish.name, exc_info=error)
             self._fail(order, "Something went wrong inside; the engine's log says what.")
 
     def _tell(self, folder: Path, making: Making, progress: float) -> None:
@@ -165,9 +177,14 @@ class Studio:
     def _keep(self, order: _Order) -> None:
         try:
             (order.folder / _FACE).rename(self.folder / order.wish.name)
-        except FileNotFoundError as error:
-            raise Abandoned from error  # it was removed a moment ago
-        self._claim(order.wish.name).unlink(missing_ok=True)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            # Three claimed the name within a millisecond, and another one was made first.
+            self._fail(order, _taken(order.wish.name).sentence)
+            return
+        if self._folder_of(order.wish.name) == order.folder:
+            self._claim(order.wish.name).unlink(missing_ok=True)
         shutil.rmtree(order.folder, ignore_errors=True)
 
     def _fail(self, order: _Order, reason: str) -> None:
@@ -180,6 +197,23 @@ class Studio:
 
     # ── Ordering ─────────────────────────────────────────────────────────────────────────────
 
+    @contextlib.contextmanager
+    def receiving(self) -> Iterator[None]:
+        """Around an upload and its order, before anything is received. Raises `AvatarError` when it
+        could not be ordered afterwards."""
+        if self._uploads >= MAX_ORDERS or len(self._own) >= MAX_ORDERS:
+            raise AvatarError(503, CROWDED)
+        self._uploads += 1
+        try:
+            yield
+        finally:
+            self._uploads -= 1
+
+    async def look(self, folder: Path) -> None:
+        """Whether a face can be made of `folder`/upload. Raises `EngineError`."""
+        upload = folder / _UPLOAD
+        await asyncio.get_running_loop().run_in_executor(self._eyes, open_footage, upload)
+
     def place(self, name: str) -> Path:
         """An empty folder for an upload, to be given to `order` or `drop`. Raises `AvatarError`
         when no face of that name can be made now."""
@@ -190,17 +224,21 @@ class Studio:
             free = shutil.disk_usage(folder).free
         except OSError as error:
             raise AvatarError(503, f"The upload cannot be stored: {error.strerror}.") from error
-        if free < FRAMES_BYTES + ROOM_BYTES:
+        # None of those that are received, wait or are made has what it needs yet.
+        needed = (FRAMES_BYTES + ROOM_BYTES) * (max(1, self._uploads) + len(self._own))
+        if free < needed:
             self.drop(folder)
             raise AvatarError(
-                507, f"Only {free / 1e9:.1f} GB of disk are free; an avatar may need 1 GB."
+                507,
+                f"Only {free / 1e9:.1f} GB of disk are free, and {needed / 1e9:.1f} GB may be"
+                " needed. Delete avatars that nobody wears, or make room.",
             )
         return folder
 
     async def order(self, wish: AvatarWish, folder: Path) -> Making:
         """Have a face made of `folder`/upload, which is ours from now on. Raises `AvatarError`."""
         if len(self._own) >= MAX_ORDERS:
-            raise AvatarError(503, "Several avatars are waiting already. Try again in a while.")
+            raise AvatarError(503, CROWDED)
         making = Making(wish.name)
         self._own.add(folder)
         try:
@@ -216,19 +254,32 @@ class Studio:
 
     def _register(self, making: Making, folder: Path) -> None:
         self._check(making.name)
-        before = self._folder_of(making.name)
-        if before is not None:  # it failed, or `_check` had not let it pass
-            self._claim(making.name).unlink(missing_ok=True)
-            self.drop(before)
         try:
             _write(folder, making)
+            self._replace_failed(making.name, folder)
+            note = folder / _CLAIM
+            note.write_text(folder.name, "utf-8")
             self._claim(making.name).parent.mkdir(exist_ok=True)
-            with self._claim(making.name).open("x", encoding="utf-8") as claim:
-                claim.write(folder.name)
+            os.link(note, self._claim(making.name))  # whole, and only if there is none
+            note.unlink()
         except FileExistsError as error:
             raise _taken(making.name) from error
         except OSError as error:
             raise AvatarError(503, f"The avatar cannot be stored: {error.strerror}.") from error
+
+    def _replace_failed(self, name: str, folder: Path) -> None:
+        """Take away the claim of a making that has failed: one that `_check` let pass. Only one of
+        two who do so at once gets it; who gets that of the other puts it back."""
+        claim, taken = self._claim(name), folder / _BEFORE
+        with contextlib.suppress(FileNotFoundError):
+            claim.rename(taken)
+            making = self._making_of(name, taken)
+            if making is not None and making.state != "failed":
+                os.link(taken, claim)
+                raise FileExistsError
+            if failed := self._folder_named_in(taken):
+                self.drop(failed)
+            taken.unlink()
 
     def _check(self, name: str) -> None:
         """Raises `AvatarError` unless a face of that name can be made."""
@@ -246,13 +297,21 @@ class Studio:
         """The prepared faces, by name; what is damaged is left out."""
         return list(self._facts())
 
+    def facts(self, name: str) -> Facts | None:
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            return replace(read_facts(self.folder / name), name=name)
+        return None
+
     def makings(self) -> list[Making]:
         """Those that wait, are being made, or have failed, by name."""
         names = sorted(claim.name for claim in (self.folder / _MAKING).glob("*"))
         return [making for name in names if (making := self.making(name)) is not None]
 
     def making(self, name: str) -> Making | None:
-        folder = self._folder_of(name)
+        return self._making_of(name, self._claim(name))
+
+    def _making_of(self, name: str, claim: Path) -> Making | None:
+        folder = self._folder_named_in(claim)
         if folder is None:
             return None
         try:
@@ -282,15 +341,18 @@ class Studio:
 
     def _facts(self) -> Iterator[Facts]:
         for file in sorted(self.folder.glob("[!.]*/avatar.json")):
-            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-                yield replace(read_facts(file.parent), name=file.parent.name)
+            if facts := self.facts(file.parent.name):
+                yield facts
 
     def _claim(self, name: str) -> Path:
         return self.folder / _MAKING / name
 
     def _folder_of(self, name: str) -> Path | None:
+        return self._folder_named_in(self._claim(name))
+
+    def _folder_named_in(self, claim: Path) -> Path | None:
         try:
-            identity = self._claim(name).read_text("utf-8")
+            identity = claim.read_text("utf-8")
         except (OSError, UnicodeDecodeError):
             return None
         return self.folder / identity if identity.startswith(".") else None

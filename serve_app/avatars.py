@@ -17,14 +17,15 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from fastapi.sse import EventSourceResponse
 from starlette.requests import ClientDisconnect
 
-from engines.avatar.musetalk.footage import LIMIT_BYTES, open_footage, too_many_bytes
+from engines.avatar.musetalk.footage import LIMIT_BYTES, too_many_bytes
 from engines.avatar.musetalk.landmarks import Box
 from engines.avatar.musetalk.preparation import AvatarWish
 from engines.avatar.musetalk.prepared import Facts
 from engines.errors import EngineError, FootageTooLarge, UnusableFootage
 from serve_app.avatar_studio import AvatarError, Making, Studio
 from serve_app.tutors import AVATAR_OF_TUTOR
-from wire.rest import AvatarPublic, GivenName, is_given_name
+from wire.names import GivenName, is_given_name
+from wire.rest import AvatarPublic
 
 PART = r"(0(\.\d{1,6})?|1(\.0{1,6})?)"
 BOX = rf"^{PART},{PART},{PART},{PART}$"
@@ -117,14 +118,8 @@ async def create_avatar(
         raise HTTPException(422, f"{wish.name!r} means a tutor's face. Choose another name.")
     studio = known.studio
     try:
-        folder = await asyncio.to_thread(studio.place, wish.name)
-        try:
-            await _received(request, folder / "upload")
-            await asyncio.to_thread(open_footage, folder / "upload")
-            return _making(await studio.order(wish, folder))
-        except BaseException:
-            await asyncio.shield(asyncio.to_thread(studio.drop, folder))
-            raise
+        with studio.receiving():
+            return _making(await _ordered(request, studio, wish))
     except AvatarError as error:
         raise _refusal(error.status, error.sentence) from error
     except EngineError as error:
@@ -139,9 +134,8 @@ async def get_avatar(name: str, known: AvatarsDep) -> AvatarPublic:
     if name in known.drawn:
         return _drawn(name)
     making = await asyncio.to_thread(known.studio.making, name)  # first: it becomes ready
-    for facts in await asyncio.to_thread(known.studio.ready):
-        if facts.name == name:
-            return _ready(facts)
+    if facts := await asyncio.to_thread(known.studio.facts, name):
+        return _ready(facts)
     if making is None:
         raise _unknown()
     return _making(making)
@@ -180,6 +174,17 @@ async def delete_avatar(name: str, known: AvatarsDep) -> Response:
     except AvatarError as error:
         raise HTTPException(error.status, error.sentence) from error
     return Response(status_code=204)
+
+
+async def _ordered(request: Request, studio: Studio, wish: AvatarWish) -> Making:
+    folder = await asyncio.to_thread(studio.place, wish.name)
+    try:
+        await _received(request, folder / "upload")
+        await studio.look(folder)
+        return await studio.order(wish, folder)
+    except BaseException:
+        await asyncio.shield(asyncio.to_thread(studio.drop, folder))
+        raise
 
 
 async def _received(request: Request, file: Path) -> None:

@@ -13,11 +13,10 @@ import asyncio
 import base64
 import binascii
 import re
-import struct
 import time
 from collections.abc import Iterator
 from io import BytesIO
-from typing import BinaryIO, Never
+from typing import Never
 
 import av
 import numpy as np
@@ -26,6 +25,7 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 
 from engines.base import HEARING_RATE_HZ, Audio, Pcm
+from engines.mp4 import FalseIndex, check_index
 
 ACCEPTED = "WAV, WebM, Ogg, MP3, FLAC and M4A"
 
@@ -40,6 +40,9 @@ LEAST_S = 0.1
 
 PATIENCE_S = 15.0
 """A minute of Opus takes 0.1 s. Only a file that is made to be slow needs more than this."""
+
+PACKETS = 500_000
+"""Three hours of AAC, and 12 MB of what FFmpeg keeps of them."""
 
 FRUITLESS_PACKETS = 500
 """In a row, without any sound coming out: 10 s of real speech. Only a broken file has more."""
@@ -108,12 +111,15 @@ async def decode_recording(data: bytes, limit_s: float = LIMIT_S) -> Audio:
 def _decode(data: bytes, limit_s: float) -> Audio:
     container = _container_of(data)
     if container == "mp4":
-        _refuse_false_tables(data)
+        try:
+            check_index(data, PACKETS)
+        except FalseIndex as error:
+            raise UnreadableRecording(_unreadable("is damaged")) from error
     most = int(limit_s * HEARING_RATE_HZ)
     pieces: list[Pcm] = []
     count = 0
     try:
-        for piece in _sound(BytesIO(data), container):
+        for piece in _sound(_Recording(data), container):
             pieces.append(piece)
             count += len(piece)
             if count > most + SLACK_S * HEARING_RATE_HZ:
@@ -146,10 +152,23 @@ def _container_of(data: bytes) -> str:
     _refuse("is of an unknown kind")
 
 
-def _sound(file: BinaryIO, container: str) -> Iterator[Pcm]:
+class _Recording(BytesIO):
+    """Ends the reading of a file that is made to be slow: FFmpeg compares each of its remarks with
+    all others, for hours if there are a million."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self.deadline = time.monotonic() + PATIENCE_S
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if time.monotonic() > self.deadline:
+            return b""
+        return super().read(size)
+
+
+def _sound(file: _Recording, container: str) -> Iterator[Pcm]:
     """The first sound track, piece by piece, at the rate that recognisers are given."""
     ears = _Resampler()
-    deadline = time.monotonic() + PATIENCE_S
     with av.open(
         file,
         mode="r",
@@ -167,7 +186,7 @@ def _sound(file: BinaryIO, container: str) -> Iterator[Pcm]:
             except av.InvalidDataError:
                 frames = []  # one damaged packet is a click, not the end
             fruitless = 0 if frames else fruitless + 1
-            if fruitless > FRUITLESS_PACKETS or time.monotonic() > deadline:
+            if fruitless > FRUITLESS_PACKETS or time.monotonic() > file.deadline:
                 break
             for frame in frames:
                 yield from ears.hear(frame)
@@ -215,48 +234,6 @@ class _Resampler:
         if self._resampler is not None:
             for piece in self._resampler.resample(frame):
                 yield piece.to_ndarray()[0].astype(np.int16)
-
-
-# ── MP4's tables ──────────────────────────────────────────────────────────────────────────────
-
-BOXES_OF_BOXES = {b"moov", b"trak", b"mdia", b"minf", b"stbl", b"moof", b"traf"}
-
-COUNTS = {b"stsz": 8, b"trun": 4}
-"""The boxes that say how many packets follow, and where in them."""
-
-PACKETS = 500_000
-"""Three hours of AAC. FFmpeg keeps 24 bytes for every packet that a table claims, before it finds
-out that none is there: 4 kB of file can cost it gigabytes."""
-
-
-def _refuse_false_tables(data: bytes) -> None:
-    """Refuse an index that claims more packets than anybody records."""
-    claimed = 0
-    pending = [(0, len(data))]
-    while pending:
-        begin, end = pending.pop()
-        for kind, content, box_end in _boxes(data, begin, end):
-            if kind in BOXES_OF_BOXES:
-                pending.append((content, box_end))
-            elif kind in COUNTS and content + COUNTS[kind] + 4 <= box_end:
-                (count,) = struct.unpack_from(">I", data, content + COUNTS[kind])
-                claimed += count
-    if claimed > PACKETS:
-        _refuse("is damaged")
-
-
-def _boxes(data: bytes, begin: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    while begin + 8 <= end:
-        size, kind = struct.unpack_from(">I4s", data, begin)
-        content = begin + 8
-        if size == 1 and content + 8 <= end:  # the size is in the next eight bytes
-            (size,) = struct.unpack_from(">Q", data, content)
-            content += 8
-        box_end = end if size == 0 else min(begin + size, end)
-        if box_end < content:
-            return
-        yield kind, content, box_end
-        begin = box_end
 
 
 def _unreadable(what: str) -> str:

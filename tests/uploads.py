@@ -129,6 +129,63 @@ def false_tables() -> bytes:
     return bytes(data)
 
 
+def box(kind: bytes, content: bytes, size: int | None = None) -> bytes:
+    """One of an MP4; `size`: what it says instead of the truth."""
+    return struct.pack(">I4s", len(content) + 8 if size is None else size, kind) + content
+
+
+def counted(packets: int) -> bytes:
+    """A table that claims packets of one byte each."""
+    return box(b"stsz", struct.pack(">III", 0, 1, packets))
+
+
+def hidden_tables(around: bytes = b"dinf") -> bytes:
+    """A clip whose index claims 80 million packets in an odd place."""
+    tables = {
+        b"stsz": box(around, counted(80_000_000)),
+        b"stsc": box(b"stsc", struct.pack(">5I", 0, 1, 1, 80_000_000, 1)),
+    }
+    return with_boxes(clip([grey(i) for i in range(30)]), tables)
+
+
+def with_boxes(data: bytes, others: dict[bytes, bytes]) -> bytes:
+    """An MP4 with some of its boxes replaced and the sizes around them put right."""
+    result = b""
+    while data:
+        size, kind = struct.unpack_from(">I4s", data)
+        content, data = data[8:size], data[size:]
+        if kind in (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"moof", b"traf"):
+            content = with_boxes(content, others)
+        result += others.get(kind, box(kind, content))
+    return result
+
+
+def packed_index() -> bytes:
+    """The same, zlib's work around its index."""
+    data = hidden_tables()
+    at = data.index(b"moov") - 4
+    moov = data[at : at + int.from_bytes(data[at : at + 4], "big")]
+    packed = box(b"cmvd", struct.pack(">I", len(moov)) + zlib.compress(moov))
+    return data[:at] + box(b"moov", box(b"cmov", box(b"dcom", b"zlib") + packed))
+
+
+def _segment(marker: int, content: bytes) -> bytes:
+    return bytes((0xFF, marker)) + struct.pack(">H", len(content) + 2) + content
+
+
+def progressive_jpeg(side: int = 8192, scans: int = 10_000) -> bytes:
+    """A grey photo whose scans say in 1 kB each that nothing changes."""
+    blocks = (side // 8) ** 2
+    tables = _segment(0xDB, b"\0" + b"\1" * 64)
+    tables += _segment(0xC2, struct.pack(">BHHB", 8, side, side, 1) + b"\1\x11\0")
+    tables += _segment(0xC4, b"\0\1" + bytes(15) + b"\0")  # "0": the brightness stays
+    tables += _segment(0xC4, b"\x10\1" + bytes(15) + b"\xe0")  # "0": 16384 blocks are empty
+    first = _segment(0xDA, b"\1\1\0\0\0\0") + bytes(blocks // 8)
+    runs = -(-blocks // 16384) * 15
+    more = _segment(0xDA, b"\1\1\0\1\x3f\0") + bytes(-(-runs // 8))
+    return b"\xff\xd8" + tables + first + more * (scans - 1) + b"\xff\xd9"
+
+
 def broken_off(data: bytes, part: float = 0.5) -> bytes:
     return data[: round(len(data) * part)]
 
@@ -154,6 +211,13 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
     "heic": lambda: b"\0\0\0\x18ftypheic" + bytes(100),
     "clip of 8k": huge_clip,
     "false tables": false_tables,
+    "tables in dinf": hidden_tables,
+    "tables in udta": lambda: hidden_tables(b"udta"),
+    "packed index": packed_index,
+    "many boxes": lambda: b"\0\0\0\x18ftypisom" + bytes(12) + b"\0\0\0\x08moov" * 1_250_000,
+    "many scans": progressive_jpeg,
+    "few scans of 8k": lambda: progressive_jpeg(scans=3),
+    "jpeg of fillers": lambda: b"\xff\xd8" + b"\xff" * 20_000_000,
     "mp4 of zeros": lambda: b"\0\0\0\x18ftypisom" + bytes(10_000),
     "matroska of zeros": lambda: b"\x1aE\xdf\xa3" + bytes(10_000),
     "tiny": lambda: photo(grey(90, 60, 60)),

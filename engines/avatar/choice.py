@@ -3,7 +3,9 @@
     start ──► drawn faces ──model loaded──► MuseTalk ──it fails──► its memory is given back, drawn
                    │                           ▲                  faces; loaded again after a rest
                    ├──it does not load──► tried again every `LOAD_AGAIN_S`, the state says why
-                   └──it cannot keep up──► drawn faces stay, the state says why
+                   ├──it cannot keep up──► drawn faces stay, the state says why; on a GPU, which
+                   │                       others may have used, tried again after a long rest
+                   └──the GPU is broken──► drawn faces stay, and `check` asks for a new process
 
 A name means a drawn face or a prepared avatar; `face` says which face is to be shown for it now.
 Ask it before a turn, because the frame beneath the mouth must be of the same face.
@@ -14,7 +16,7 @@ import logging
 import threading
 import time
 import zlib
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from typing import Literal, Protocol
 
@@ -24,7 +26,15 @@ from engines.avatar.musetalk.prepared import AvatarCache, Latents
 from engines.avatar.viseme.engine import VisemeAvatar
 from engines.avatar.viseme.portrait import FACES
 from engines.base import Audio, Cue, EngineState, Patch, Pixels
-from engines.errors import EngineBusy, EngineError, EngineUnavailable, UnknownAvatar
+from engines.errors import (
+    DeviceBroken,
+    EngineBusy,
+    EngineError,
+    EngineUnavailable,
+    OutOfMemory,
+    UnfitAvatar,
+    UnknownAvatar,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -41,6 +51,13 @@ WELL_S = 60.0
 
 LOAD_AGAIN_S = 30.0
 """After it could not be loaded: its folder may be there by then."""
+
+FORGIVEN_S = 10.0
+"""Once in so long the memory may not suffice: what was kept in store has been given back then. A
+second time it never will."""
+
+UNFIT_TOLD_S = 600.0
+"""So long after a face of another version was asked for, the state tells of it."""
 
 SLOWEST_PACE = 0.8
 """Seconds of work for a second of face, for one session alone. Above 1 an answer would stop
@@ -128,10 +145,14 @@ class BestAvatar:
         self._drawn = VisemeAvatar()
         self._musetalk: MuseTalkAvatar | None = None
         self._problem: str | None = None
+        self._broken = ""
+        self._lack: tuple[OutOfMemory, float] | None = None
+        self._unfit: dict[str, float] = {}
         self._tried = threading.Event()
         self._lost = threading.Event()
         self._closed = threading.Event()
-        threading.Thread(target=self._keep_loaded, name="load-avatar", daemon=True).start()
+        self._thread = threading.Thread(target=self._keep_loaded, name="load-avatar", daemon=True)
+        self._thread.start()
 
     async def animate(self, speech: Audio, cue: Cue) -> AsyncGenerator[Patch, None]:
         """Stream the mouth of the face that the cue names. Raises `UnknownAvatar`, and
@@ -147,10 +168,9 @@ class BestAvatar:
             async with aclosing(musetalk.animate(speech, cue)) as patches:
                 async for patch in patches:
                     yield patch
-        except (UnknownAvatar, EngineBusy):
-            raise
         except EngineError as error:
-            self._lose(musetalk, error)
+            if not self._may_stay(error):
+                self._lose(musetalk, error)
             raise
 
     async def face(self, name: str) -> str:
@@ -171,12 +191,23 @@ class BestAvatar:
     async def latents(self, faces: Pixels) -> Latents:
         """For the preparation of an avatar: uint8 BGR [n, 256, 256, 3] → float16 [n, 8, 32, 32].
         Raises `EngineUnavailable`."""
-        return await asyncio.to_thread(self._loaded().latents, faces)
+        musetalk = self._loaded()
+        try:
+            return await asyncio.to_thread(musetalk.latents, faces)
+        except DeviceBroken as error:  # all else is the face's, or for want of memory beside others
+            self._lose(musetalk, error)
+            raise
+
+    def check(self) -> None:
+        """Raises `DeviceBroken` when nothing but a new process will show prepared avatars again."""
+        if self._broken:
+            raise DeviceBroken(self._broken)
 
     async def state(self) -> EngineState:
         musetalk = self._musetalk
         if musetalk is not None:
-            return EngineState(MUSETALK, "ready", _how(musetalk))
+            remedy = _remake(self._lately_unfit(), musetalk.version)
+            return EngineState(MUSETALK, "ready", _how(musetalk), remedy)
         how = "cannot be used" if self._problem else "is loading"
         if self._fallback:
             reason = f"MuseTalk {how}. Drawn faces are shown instead."
@@ -201,9 +232,18 @@ class BestAvatar:
         """MuseTalk, able to move this prepared avatar."""
         avatar = await asyncio.to_thread(self._avatars.get, name)
         musetalk = self._loaded()
-        if not musetalk.fits(avatar):
-            raise wrong_version(avatar, musetalk.version)
-        return musetalk
+        if musetalk.fits(avatar):
+            self._unfit.pop(name, None)
+            return musetalk
+        wrong = wrong_version(avatar, musetalk.version)
+        if name not in self._unfit:
+            _log.warning("%s", wrong.sentence)
+        self._unfit[name] = time.monotonic()
+        raise wrong
+
+    def _lately_unfit(self) -> list[str]:
+        since_s = time.monotonic() - UNFIT_TOLD_S
+        return sorted(name for name, asked_s in self._unfit.items() if asked_s > since_s)
 
     def _loaded(self) -> MuseTalkAvatar:
         if self._musetalk is None:
@@ -212,8 +252,20 @@ class BestAvatar:
             )
         return self._musetalk
 
+    def _may_stay(self, error: EngineError) -> bool:
+        """Whether MuseTalk is as well after this as before it."""
+        if not isinstance(error, OutOfMemory):
+            return isinstance(error, UnknownAvatar | UnfitAvatar | EngineBusy)
+        before, now_s = self._lack, time.monotonic()
+        if before is not None and before[0] is error:  # of one batch all are told
+            return True
+        self._lack = error, now_s
+        return before is None or now_s - before[1] > FORGIVEN_S
+
     def _lose(self, musetalk: MuseTalkAvatar, error: EngineError) -> None:
         """Its thread gives its memory back, and loads it again later."""
+        if isinstance(error, DeviceBroken):
+            self._broken = error.sentence
         if self._musetalk is musetalk:  # the first to notice
             self._note(error.sentence)
             self._musetalk = None
@@ -224,37 +276,47 @@ class BestAvatar:
     def _keep_loaded(self) -> None:
         rest_s = REST_S
         while not self._closed.is_set():
-            musetalk = self._attempt()
+            musetalk, began_s = self._attempt(), time.monotonic()
+            fast = musetalk is not None and self._use(musetalk)
+            self._tried.set()
+            if self._broken or (musetalk and not fast and not musetalk.on_gpu):
+                return  # as it will be for as long as this process lives
             if musetalk is None:
-                self._tried.set()
                 self._closed.wait(LOAD_AGAIN_S)
-                continue
-            began_s = time.monotonic()
-            self._use(musetalk)
-            if not self._lost.is_set():  # it is too slow here, and will be
-                self._tried.set()
-                return
-            self._lost.clear()
-            rest_s = REST_S if time.monotonic() - began_s > WELL_S else rest_s
-            self._closed.wait(rest_s)
-            rest_s = min(2 * rest_s, LONGEST_REST_S)
+            elif not fast:
+                self._closed.wait(LONGEST_REST_S)
+            else:
+                self._lost.clear()
+                rest_s = REST_S if time.monotonic() - began_s > WELL_S else rest_s
+                self._closed.wait(rest_s)
+                rest_s = min(2 * rest_s, LONGEST_REST_S)
 
-    def _use(self, musetalk: MuseTalkAvatar) -> None:
-        """Until it is lost; its memory is then given back. Not at all when it is too slow."""
+    def _use(self, musetalk: MuseTalkAvatar) -> bool:
+        """Until it is lost; its memory is then given back. False: it was too slow, and not used."""
         try:
-            if not self._is_too_slow(musetalk):
-                self._problem, self._musetalk = None, musetalk
-                self._tried.set()
-                _log.info("%s", _how(musetalk))
-                self._lost.wait()
+            if self._is_too_slow(musetalk):
+                return False
+            self._problem, self._musetalk = None, musetalk
+            self._tried.set()
+            _log.info("%s", _how(musetalk))
+            self._lost.wait()
+            return True
         finally:
             self._musetalk = None
+            self._give_back(musetalk)
+
+    def _give_back(self, musetalk: MuseTalkAvatar) -> None:
+        try:
             musetalk.close()
+        except Exception:  # this thread must live: nobody else loads it again
+            _log.exception("MuseTalk's memory could not be given back")
 
     def _attempt(self) -> MuseTalkAvatar | None:
         try:
             return self._load()
         except EngineError as error:
+            if isinstance(error, DeviceBroken):
+                self._broken = error.sentence
             self._note(error.sentence)
         except Exception:  # whatever it is, the drawn faces go on
             if not self._tried.is_set():
@@ -265,9 +327,15 @@ class BestAvatar:
     def _is_too_slow(self, musetalk: MuseTalkAvatar) -> bool:
         if not self._fallback or musetalk.pace <= SLOWEST_PACE:
             return False
+        remedy = "Use a GPU, choose its `tiny` decoder,"
+        if musetalk.on_gpu:
+            remedy = (
+                f"It is tried again every {LONGEST_REST_S / 60:.0f} minutes. Have less work beside"
+                " it on the GPU, choose its `tiny` decoder,"
+            )
         self._note(
-            f"MuseTalk needs {musetalk.pace:.1f} s for a second of face on {musetalk.place}. Use a"
-            " GPU, choose its `tiny` decoder, or set `engine: musetalk` to see it anyway."
+            f"MuseTalk needs {musetalk.pace:.1f} s for a second of face on {musetalk.place}."
+            f" {remedy} or set `engine: musetalk` to see it anyway."
         )
         return True
 
@@ -283,6 +351,17 @@ def _how(musetalk: MuseTalkAvatar) -> str:
     if not batches.batches:
         return f"{working}; {musetalk.pace:.2f} s of work for a second of face."
     return (
-        f"{working}: {batches.batches} batches, of late {batches.frames:.1f} frames each, after"
-        f" {1000 * batches.waited_s:.0f} ms of waiting."
+        f"{working}: {batches.batches} batches, of late {batches.frames:.1f} frames each, for"
+        f" {batches.sessions:.1f} sessions, after {1000 * batches.waited_s:.0f} ms of waiting."
+    )
+
+
+def _remake(names: Sequence[str], version: str) -> str:
+    """What to do for faces of another version; empty when there are none."""
+    if not names:
+        return ""
+    quoted = ", ".join(repr(name) for name in names)
+    return (
+        f"Add the faces that were made for another MuseTalk than {version}, and so are not moved,"
+        f" again under other names: {quoted}."
     )

@@ -14,7 +14,7 @@ from fastapi import Depends, FastAPI, HTTPException, Request
 
 from engines.avatar.musetalk.footage import LIMIT_BYTES
 from engines.avatar.musetalk.preparation import Preparation
-from serve_app.avatar_studio import Studio
+from serve_app.avatar_studio import AvatarError, Studio
 from serve_app.avatars import Avatars, avatars
 from tests.cli.conftest import Tutor
 from tests.engines.avatar.musetalk.test_preparation import mean_colours, nothing
@@ -133,3 +133,16 @@ def test_without_an_engine(face: str, tutor: Tutor) -> None:
     refused = tutor("avatar", "add", "Anna", face)
     assert refused.exit_code == 1
     assert "`tutor status`" in refused.output
+
+
+def test_why_it_failed_is_told_even_if_it_cannot_be_removed(
+    url: str, face: str, tutor: Tutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_studio: Studio, name: str) -> None:
+        raise AvatarError(503, f"{name} cannot be removed now.")
+
+    monkeypatch.setattr(Studio, "remove", broken)
+    failed = tutor("avatar", "add", "Anna", face, "--url", url, "--api-key", "key")
+    assert failed.exit_code == 1
+    assert "Give the box of the face." in failed.output
+    assert "Anna cannot be removed now." in failed.output

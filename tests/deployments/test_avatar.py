@@ -1,15 +1,20 @@
 """What the arguments and settings of the face choose."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
+from ray.serve.metrics import Histogram
 
+from deployments import avatar as module
 from deployments.avatar import AvatarArgs, AvatarDeployment, choose
 from engines.avatar.choice import BestAvatar, DrawnAvatar
+from engines.avatar.musetalk.batches import SIZES
+from engines.avatar.musetalk.engine import MuseTalkAvatar
 from engines.avatar.viseme.portrait import FACES
 from engines.base import Audio, Cue
-from engines.errors import EngineUnavailable, UnknownAvatar
+from engines.errors import DeviceBroken, EngineUnavailable, UnknownAvatar
 from engines.stub import StubAvatar
 from tests.tiny_musetalk import make_tiny_musetalk
 
@@ -67,7 +72,7 @@ async def test_real_models_are_loaded_with_the_share_that_was_given(tmp_path: Pa
     folder = make_tiny_musetalk(tmp_path / "models")
     args = AvatarArgs(engine="musetalk", models=str(folder), device="cpu", decoder="tiny", gpu=0.4)
     told: list[int] = []
-    avatar = choose(args, lambda frames, waited_s: told.append(frames))
+    avatar = choose(args, lambda frames, sessions, waited_s: told.append(frames))
     assert isinstance(avatar, BestAvatar)
     await avatar.loaded()
     state = await avatar.state()
@@ -79,8 +84,47 @@ async def test_real_models_are_loaded_with_the_share_that_was_given(tmp_path: Pa
     avatar.close()
 
 
-async def test_batches_are_measured() -> None:
-    AvatarDeployment(AvatarArgs(engine="stub"))._note_batch(4, 0.02)  # raises nothing
+async def test_batches_are_measured_with_means_that_ray_can_reckon(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: dict[str, tuple[list[float], list[float]]] = {}
+
+    class Seen(Histogram):
+        def __init__(self, name: str, description: str, boundaries: list[float]) -> None:
+            super().__init__(name, description, boundaries)
+            made[name] = (boundaries, [])
+
+        def observe(self, value: float, tags: dict[str, str] | None = None) -> None:
+            super().observe(value, tags or {})
+            made[self._name][1].append(value)
+
+    monkeypatch.setattr(module, "Histogram", Seen)
+    AvatarDeployment(AvatarArgs(engine="stub"))._note_batch(6, 2, 0.02)
+    observed = {name: values for name, (_, values) in made.items()}
+    assert observed == {
+        "avatar_batch_frames": [6],
+        "avatar_batch_sessions": [2],
+        "avatar_batch_waited_ms": [20],
+    }
+    for name in ("avatar_batch_frames", "avatar_batch_sessions"):
+        boundaries, _ = made[name]
+        middles = [(low + high) / 2 for low, high in pairwise(boundaries)]
+        assert middles == list(range(1, SIZES[-1] + 1))
+
+
+async def test_serve_is_told_when_only_a_new_process_can_use_the_gpu(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def load(*_: object) -> MuseTalkAvatar:
+        raise DeviceBroken("The GPU failed.")
+
+    await AvatarDeployment(AvatarArgs(engine="stub")).check_health()
+    monkeypatch.setattr(module, "_load", load)
+    deployment = AvatarDeployment(AvatarArgs(engine="musetalk", models="/somewhere"))
+    assert isinstance(deployment._avatar, BestAvatar)
+    await deployment._avatar.loaded()
+    with pytest.raises(DeviceBroken):
+        await deployment.check_health()
 
 
 async def test_the_stub_is_shown_as_it_is() -> None:

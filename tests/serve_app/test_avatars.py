@@ -15,7 +15,7 @@ from engines.avatar.musetalk.footage import LIMIT_BYTES
 from engines.avatar.musetalk.preparation import Preparation
 from engines.avatar.musetalk.prepared import PreparedAvatar
 from engines.base import FRAME_SIZE_PX
-from serve_app.avatar_studio import Studio
+from serve_app.avatar_studio import MAX_ORDERS, Studio
 from serve_app.avatars import Avatars, avatars
 from tests.engines.avatar.musetalk.test_preparation import mean_colours, nothing
 from tests.running import eventually
@@ -232,3 +232,48 @@ async def test_a_face_that_tutors_have_is_not_deleted(tmp_path: Path) -> None:
         assert refused.status_code == 409
         assert "the face of Ms Worn, anyone" in refused.json()["detail"]
         assert (await http.get("/avatars/Worn")).json()["state"] == "ready"
+
+
+async def test_beyond_so_many_uploads_nothing_is_read(tmp_path: Path) -> None:
+    held = asyncio.Event()
+    begun = sent = 0
+
+    async def slow() -> AsyncIterator[bytes]:
+        nonlocal begun
+        begun += 1
+        yield photo()
+        await held.wait()
+
+    async def more() -> AsyncIterator[bytes]:
+        nonlocal sent
+        sent += 1
+        yield photo()
+
+    async with client(tmp_path) as http, asyncio.TaskGroup() as tasks:
+        uploads = [
+            tasks.create_task(
+                http.post(
+                    "/avatars", params={"name": f"A{number}", "box": BOX_TEXT}, content=slow()
+                )
+            )
+            for number in range(MAX_ORDERS)
+        ]
+        await eventually(lambda: begun == MAX_ORDERS)
+        refused = await http.post("/avatars", params={"name": "B"}, content=more())
+        assert (refused.status_code, sent) == (503, 0)
+        assert int(refused.headers["retry-after"]) > 0
+        held.set()
+        assert {(await upload).status_code for upload in uploads} == {202}
+        await settled(http, "A0")
+        assert (await send(http, photo(), "B", box=BOX_TEXT)).status_code == 202
+
+
+async def test_a_look_at_one_of_many_reads_it_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with client(tmp_path) as http:
+        await send(http, photo(), box=BOX_TEXT)
+        await settled(http)
+        monkeypatch.delattr(Studio, "ready")
+        assert (await http.get("/avatars/Anna%20B")).json()["state"] == "ready"
+        assert len(await events(http)) == 1

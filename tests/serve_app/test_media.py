@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from engines.base import HEARING_RATE_HZ, Audio, Pcm
+from serve_app import media
 from serve_app.media import (
     MediaError,
     RecordingTooLong,
@@ -23,6 +24,8 @@ from serve_app.media import (
     decode_recording,
     recording_bytes,
 )
+from tests import uploads as boxes
+from tests.uploads import with_boxes
 
 RATE_HZ = 48_000
 TONE_HZ = 440
@@ -227,6 +230,14 @@ async def test_one_container_in_the_others_name_is_refused() -> None:
         await decode_recording(b"OggS" + flac[4:])
 
 
+async def test_opening_ends_in_time_however_much_there_is_to_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(media, "PATIENCE_S", 0.0)
+    with pytest.raises(UnreadableRecording, match="is damaged"):
+        await decode_recording(record(tone(1), "m4a"))
+
+
 # ── bombs: small files that claim to be enormous ──────────────────────────────────────────────
 
 
@@ -269,22 +280,10 @@ def box(kind: bytes, *numbers: int) -> bytes:
     return struct.pack(f">I4s{len(numbers)}I", 8 + 4 * len(numbers), kind, *numbers)
 
 
-def with_boxes(data: bytes, others: dict[bytes, bytes]) -> bytes:
-    """An MP4 with some of its boxes replaced and the sizes around them put right."""
-    result = b""
-    while data:
-        size, kind = struct.unpack_from(">I4s", data)
-        content, data = data[8:size], data[size:]
-        if kind in (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"moof", b"traf"):
-            content = with_boxes(content, others)
-        plain = struct.pack(">I4s", 8 + len(content), kind) + content
-        result += others.get(kind, plain)
-    return result
-
-
-def m4a_claiming(packets: int) -> bytes:
+def m4a_claiming(packets: int, around: bytes = b"") -> bytes:
+    table = box(b"stsz", 0, 1, packets)  # each of one byte
     claims = {
-        b"stsz": box(b"stsz", 0, 1, packets),  # each of one byte
+        b"stsz": boxes.box(around, table) if around else table,
         b"stsc": box(b"stsc", 0, 1, 1, packets, 1),  # all in one chunk
         b"stts": box(b"stts", 0, 1, packets, 1024),
         b"stco": box(b"stco", 0, 1, 48),
@@ -295,6 +294,17 @@ def m4a_claiming(packets: int) -> bytes:
 def fragment_claiming(packets: int) -> bytes:
     data = record(tone(0.3), "m4a", options={"movflags": "frag_keyframe+empty_moov"})
     return with_boxes(data, {b"trun": box(b"trun", 1, packets, 100)})  # no field for any of them
+
+
+def m4a_of_chunks() -> bytes:
+    """Raw sound in 40 chunks of a billion samples each."""
+    claims = {
+        b"stsz": box(b"stsz", 0, 2, 100),
+        b"stsc": box(b"stsc", 0, 1, 1, 0x3FFFFFFF, 1),
+        b"stts": box(b"stts", 0, 1, 100, 1),
+        b"stco": box(b"stco", 0, 40, *[48] * 40),
+    }
+    return with_boxes(record(tone(0.3), "m4a"), claims)
 
 
 def wav_at(rate_hz: int) -> bytes:
@@ -311,6 +321,9 @@ BOMBS: dict[str, Callable[[], bytes]] = {
     "a cover of 16 000 x 16 000": lambda: mp3_with_cover(huge_png(16_000)),
     "an m4a of 20 million packets": lambda: m4a_claiming(20_000_000),
     "a fragment of 20 million packets": lambda: fragment_claiming(20_000_000),
+    "an m4a of 80 million packets in dinf": lambda: m4a_claiming(80_000_000, b"dinf"),
+    "an m4a of 80 million packets in wave": lambda: m4a_claiming(80_000_000, b"wave"),
+    "an m4a of endless chunks": m4a_of_chunks,
     "a wav of 1 Hz": lambda: wav_at(1),
     "a wav of 4 GHz": lambda: wav_at(2**32 - 1),
 }

@@ -8,7 +8,8 @@ pinned memory, so that nothing waits for a copy; whoever wants the faces waits f
 import gc
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,11 +18,11 @@ import numpy.typing as npt
 import torch
 
 from engines.base import Pixels
-from engines.errors import EngineError, EngineUnavailable
+from engines.errors import DeviceBroken, EngineError, EngineUnavailable, OutOfMemory
 
 _log = logging.getLogger(__name__)
 
-_untyped: Any = torch.cuda  # its makers of streams and events have no types
+_untyped: Any = torch.cuda  # some of it has no types
 
 SIZES = (1, 2, 4, 8, 16)
 """Frames in a batch. From 8 on a GPU gains little, and 16 frames are 0.64 s of one face."""
@@ -160,9 +161,7 @@ class Batches:
             finite = torch.empty(count, dtype=torch.bool, pin_memory=True)
             pixels.copy_(slot.pixels[:count], non_blocking=True)
             finite.copy_(slot.finite[:count], non_blocking=True)
-            done: torch.cuda.Event = _untyped.Event()
-            done.record(self._stream)
-        return Rendering(pixels, finite, done)
+            return Rendering(pixels, finite, _end_of(self._stream))
 
     def _capture_all(self) -> None:
         """The largest first: smaller ones then find room in the same memory."""
@@ -208,6 +207,42 @@ class Batches:
         return _Slot(latents, chunks, pixels, finite, graph)
 
 
+def _end_of(stream: "torch.cuda.Stream") -> "torch.cuda.Event":
+    """Of all that has been queued on it so far."""
+    # Blocking: else whoever waits for it keeps a processor's core busy all the time.
+    done: torch.cuda.Event = _untyped.Event(blocking=True)
+    done.record(stream)
+    return done
+
+
+@contextmanager
+def room_for(device: torch.device, works: Sequence[Callable[[], object]]) -> Iterator[None]:
+    """Does each of these once, and keeps so much of a GPU's memory occupied meanwhile as all of
+    them took: what is captured meanwhile cannot take it, and they can afterwards, at the same time.
+
+    That they have run is not enough: before each capture PyTorch gives back what it has in store.
+    """
+    if device.type != "cuda":
+        yield
+        return
+    reserve = sum(_taken(device, work) for work in works)
+    _log.info("%d MB of the GPU's memory are kept for hearing and encoding", reserve // 2**20)
+    occupied = torch.empty(reserve, dtype=torch.uint8, device=device)
+    try:
+        yield
+    finally:
+        del occupied  # into PyTorch's store, where they find it
+
+
+def _taken(device: torch.device, work: Callable[[], object]) -> int:
+    """Bytes of a GPU's memory, at its height."""
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats(device)
+    before = torch.cuda.memory_reserved(device)
+    work()
+    return torch.cuda.max_memory_reserved(device) - before
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Also where a capture that broke off reports it in its own way."""
     if isinstance(error, torch.OutOfMemoryError) or "out of memory" in str(error).lower():
@@ -219,21 +254,46 @@ def failure(error: BaseException) -> EngineError:
     """What PyTorch reported, as a sentence."""
     if is_out_of_memory(error):
         _log.warning("MuseTalk ran out of memory: %s", error)
-        return EngineUnavailable(
+        return OutOfMemory(
             "MuseTalk ran out of memory. Raise `gpu` of the application `avatar` in"
             " configs/serve.yaml, or choose its `tiny` decoder."
         )
     _log.error("MuseTalk failed", exc_info=error)
+    if is_broken():
+        return broken()
     return EngineUnavailable(
         "MuseTalk's networks failed. Try again; the log of the application `avatar` says more."
+    )
+
+
+def is_broken() -> bool:
+    """Whether this process can do nothing on its GPU any more, as after an illegal memory access:
+    every call then fails, and nothing but a new process cures it."""
+    if not _untyped.is_initialized():
+        return False
+    try:
+        torch.cuda.synchronize()
+    except RuntimeError:  # torch.AcceleratorError is one
+        return True
+    return False
+
+
+def broken() -> DeviceBroken:
+    """For who would use the GPU."""
+    return DeviceBroken(
+        "The GPU failed, and this process cannot use it any more. It is replaced within a minute;"
+        " if that comes back, the log of the application `avatar` says more."
     )
 
 
 def free_memory() -> None:
     """Give back what PyTorch keeps in store, so that others on the GPU can use it."""
     gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+    try:
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+    except RuntimeError as error:  # the GPU is broken: its memory goes with the process
+        _log.warning("the GPU's memory could not be given back: %s", error)
 
 
 def _closed(*_: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

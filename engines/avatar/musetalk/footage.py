@@ -6,10 +6,12 @@ is forbidden larger ones; decoding stops at the limit. A clip is never in memory
 decoded again for each look at it.
 """
 
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import FileIO
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Literal, Never
@@ -24,7 +26,7 @@ from av.video.stream import VideoStream
 from engines.avatar.musetalk.photo import LONGEST_SIDE_PX, is_photo, unpacked_photo
 from engines.base import FPS, Pixels
 from engines.errors import FootageTooLarge, UnusableFootage
-from engines.mp4 import claimed_packets
+from engines.mp4 import check_index
 
 ACCEPTED = "photos as JPEG, PNG or WebP and clips as MP4, MOV, WebM or MKV"
 
@@ -51,8 +53,12 @@ PATIENCE_S = 120.0
 ROUNDING_S = 0.002
 """Some containers count in milliseconds."""
 
-LIMIT_PACKETS = 500_000
-"""Two hours of sound and picture; only a false table claims more."""
+OPENING_S = 15.0
+"""Opening takes milliseconds. FFmpeg compares each remark in a file with all others, though: for
+hours if there are a million."""
+
+LIMIT_PACKETS = 2_000_000
+"""40 s of raw sound, of which cameras count each sample; FFmpeg keeps 48 MB at most."""
 
 FRUITLESS_PACKETS = 500
 """In a row without a picture. Only a broken file has more."""
@@ -182,17 +188,34 @@ def _source(path: Path) -> Iterator[tuple[float, Pixels]]:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[InputContainer]:
-    with path.open("rb") as file:
+    """Raises `av.FFmpegError`, `OSError`, and `ValueError` for a false index."""
+    with _Patient(path) as file:
         container = _container_of(file.read(12))
         if container == "mp4":
             with mmap(file.fileno(), 0, access=ACCESS_READ) as data:
-                if claimed_packets(data) > LIMIT_PACKETS:
-                    _refuse("is damaged")
+                check_index(data, LIMIT_PACKETS)
         file.seek(0)
+        file.deadline = time.monotonic() + OPENING_S
         with av.open(
             file, "r", container, OPTIONS, metadata_errors="replace", io_open=_open_nothing
         ) as source:
+            if time.monotonic() > file.deadline:
+                _refuse("takes too long to open")
+            file.deadline = math.inf
             yield source
+
+
+class _Patient(FileIO):
+    """A file that ends at its deadline."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.deadline = math.inf
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if time.monotonic() > self.deadline:
+            return b""
+        return super().read(-1 if size is None else size)
 
 
 def _timed(frames: Iterator[av.VideoFrame]) -> Iterator[tuple[float, Pixels]]:

@@ -5,7 +5,7 @@ into batches. PyTorch is imported with this module, which therefore is only impo
 model.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Self
@@ -19,14 +19,17 @@ from engines.avatar.musetalk.batches import (
     Batches,
     Faces,
     Rendering,
+    broken,
     failure,
     free_memory,
+    is_broken,
     is_out_of_memory,
+    room_for,
 )
 from engines.avatar.musetalk.epilogue import finite, pixels
-from engines.avatar.musetalk.features import Chunks, WhisperFeatures, load_features
+from engines.avatar.musetalk.features import TOGETHER, Chunks, WhisperFeatures, load_features
 from engines.avatar.musetalk.folder import Published, Version, find, first_line
-from engines.avatar.musetalk.speech import Stretch
+from engines.avatar.musetalk.speech import SEGMENT_SAMPLES, Stretch
 from engines.avatar.musetalk.unet import TalkingUnet, load_unet
 from engines.avatar.musetalk.vae import (
     FACE_PX,
@@ -43,10 +46,6 @@ FIRST_ROW = 96
 """Of a face's 256 rows; those above are never made into pixels. The mask begins at row 128 and is
 blurred over at most 0.075 of the longer side of the face's box: this suffices for every box that is
 not 1.6 times as wide as high."""
-
-ENCODED_TOGETHER = {"cuda": 8, "cpu": 1}
-"""Faces of an avatar that are encoded in one run: on a GPU some 2 GB; a CPU gains nothing by more
-than one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +92,7 @@ class MuseTalkModel:
             return cls(published.version, *_networks(published, options))
         except EngineError as error:
             problem = type(error)(error.sentence)  # the old one holds on to what had been loaded
-        except (RuntimeError, MemoryError, ImportError, OSError) as error:
+        except (RuntimeError, ValueError, TypeError, MemoryError, ImportError, OSError) as error:
             problem = _trouble(error, folder)
         free_memory()
         raise problem
@@ -105,14 +104,10 @@ class MuseTalkModel:
 
     def latents(self, faces: Pixels) -> Array:
         """Encode an avatar's faces, uint8 BGR [N, 256, 256, 3], to [N, 8, 32, 32] in the networks'
-        number format: the same each time. Raises `EngineUnavailable`."""
-        together = ENCODED_TOGETHER.get(self._encoder.quant_conv.weight.device.type, 1)
+        number format: the same each time. One after the other, which a CPU is as quick at, and for
+        which a GPU needs little memory. Raises `EngineUnavailable`."""
         try:
-            encoded = [
-                self._encode(faces[first : first + together])
-                for first in range(0, len(faces), together)
-            ]
-            return np.concatenate(encoded)
+            return np.concatenate([self._encode(face[None]) for face in faces])
         except RuntimeError as error:
             problem = failure(error)
         free_memory()
@@ -154,11 +149,8 @@ class MuseTalkModel:
         del self._encoder, self._features, self._batches
         free_memory()
 
-    @torch.inference_mode()
     def _encode(self, faces: Pixels) -> Array:
-        weight = self._encoder.quant_conv.weight
-        # Copied, because an avatar's frames are mapped from its file and may not be written to.
-        latents = self._encoder(torch.from_numpy(faces.copy()).to(weight.device))
+        latents = _encoded(self._encoder, faces)
         if not bool(torch.isfinite(latents).all()):
             raise RuntimeError("a face's latents are not finite")
         encoded: Array = latents.cpu().numpy()
@@ -184,7 +176,25 @@ def _networks(
     if options.decoder == "compiled":
         decoder.compile(dynamic=False, fullgraph=True)
     step = _Show(unet, decoder, options.first_row)
-    return encoder, features, Batches(step, device, dtype, options.sizes)
+    with room_for(device, _besides(encoder, features)):
+        return encoder, features, Batches(step, device, dtype, options.sizes)
+
+
+def _besides(encoder: FaceEncoder, features: WhisperFeatures) -> list[Callable[[], object]]:
+    """What is done on a GPU beside the batches, each as large as it ever is."""
+    silence = Stretch(np.zeros(SEGMENT_SAMPLES, np.float32), 0, 1)
+    return [
+        lambda: features.chunks([silence] * TOGETHER["cuda"]),
+        lambda: _encoded(encoder, np.zeros((1, FACE_PX, FACE_PX, 3), np.uint8)),
+    ]
+
+
+@torch.inference_mode()
+def _encoded(encoder: FaceEncoder, faces: Pixels) -> torch.Tensor:
+    # Copied, because an avatar's frames are mapped from its file and may not be written to.
+    place = encoder.quant_conv.weight.device
+    latents: torch.Tensor = encoder(torch.from_numpy(faces.copy()).to(place))
+    return latents
 
 
 class _Show:
@@ -212,6 +222,8 @@ def _place(options: MuseTalkOptions) -> tuple[torch.device, torch.dtype]:
     device = torch.device(name)
     if device.type == "cuda" and not torch.cuda.is_available():
         raise EngineUnavailable("PyTorch sees no GPU here. Set `device: auto` for the avatar.")
+    if device.type == "cuda" and device.index is None:  # which the share of the memory asks for
+        device = torch.device("cuda", torch.cuda.current_device())
     if device.type == "cuda" and options.memory_fraction is not None:
         torch.cuda.set_per_process_memory_fraction(options.memory_fraction, device)
     half = options.dtype == "float16" or (options.dtype == "auto" and device.type == "cuda")
@@ -229,6 +241,8 @@ def _trouble(error: Exception, folder: Path) -> EngineError:
             f"MuseTalk in `{folder}` does not fit into the memory. Raise `gpu` of the application"
             " `avatar` in configs/serve.yaml, or choose its `tiny` decoder."
         )
+    if is_broken():
+        return broken()
     return EngineUnavailable(
         f"MuseTalk in `{folder}` could not be started ({first_line(error)}). Check that the folder"
         " is whole and that this machine's PyTorch works."

@@ -4,7 +4,9 @@ The size is checked before anything is unpacked: a PNG of 64 000 x 64 000 points
 of file and twelve gigabytes of picture.
 """
 
+import re
 import struct
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -19,15 +21,45 @@ LIMIT_PIXELS = 4096 * 4096
 """50 MB when unpacked; many times more than the 512 × 512 that are shown."""
 
 JPEG_LIMIT_PIXELS = 4 * LIMIT_PIXELS
-"""A JPEG can be unpacked at half its width and height, and never be larger in memory."""
+"""A JPEG can be unpacked at half its width and height, and never be larger in memory: unless it is
+progressive, or has a scan for each colour. Then all of it is kept, in six bytes a pixel."""
+
+LIMIT_SCANS = 100
+"""Of a JPEG. Progressive ones have about ten; each goes over the whole picture again."""
+
+LIMIT_SEGMENTS = 2_000
+"""Of a JPEG: 500 may belong to what is told about the picture, 64 kB in each."""
 
 LONGEST_SIDE_PX = 1920
 """What is looked at: a head fills about a third of a picture, and 512 pixels are shown of it."""
 
-END_OF_JPEG = b"\xff\xd9"
+MARKER = re.compile(rb"\xff[\xc0-\xcf\xd9-\xfe]")
+"""JPEG's, but for those that begin each part of a scan and those that nobody may use. Within a scan
+none of them can stand by chance."""
+
+PIECE_BYTES = 2**20
+
+END_OF_JPEG = 0xD9
 START_OF_SCAN = 0xDA
 FRAME_HEADERS = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 """JPEG's markers that are followed by the size."""
+
+AT_ONCE = {0xC0, 0xC1}
+"""Those of pictures that can be unpacked line by line."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Header:
+    """A photo as its file states it; zeros when it does not."""
+
+    width: int = 0
+    height: int = 0
+    whole: bool = False
+    """The end is there."""
+    at_once: bool = False
+    """A JPEG that is unpacked line by line."""
+    colours: int = 0
+    scans: int = 0
 
 
 def is_photo(head: bytes) -> bool:
@@ -45,11 +77,13 @@ def unpacked_photo(data: bytes) -> Pixels:
         raise FootageTooLarge(
             f"The photo is larger than {LIMIT_BYTES / 1e6:.0f} MB; please send a smaller one."
         )
-    width, height = _size(data)
-    jpeg = data[:2] == b"\xff\xd8"
-    if min(width, height) < 1 or not _is_whole(data):
+    header = _header(data)
+    width, height = header.width, header.height
+    if min(width, height) < 1 or not header.whole:
         raise _damaged()
-    if width * height > (JPEG_LIMIT_PIXELS if jpeg else LIMIT_PIXELS):
+    if header.scans > LIMIT_SCANS:
+        raise _too_complicated()
+    if width * height > (JPEG_LIMIT_PIXELS if header.at_once else LIMIT_PIXELS):
         raise FootageTooLarge(
             f"The photo has {width} × {height} pixels; please make it smaller than 4096 × 4096."
         )
@@ -75,15 +109,17 @@ def shrunk(picture: Pixels) -> Pixels:
     return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _size(data: bytes) -> tuple[int, int]:
-    """Width and height as the file states them; zeros when it does not."""
+def _header(data: bytes) -> _Header:
     try:
         if data[:4] == b"\x89PNG":
             width, height = struct.unpack_from(">II", data, 16)
-            return width, height
-        return _webp_size(data) if data[:4] == b"RIFF" else _jpeg_size(data)
-    except struct.error:  # it ends before
-        return 0, 0
+            return _Header(width, height, whole=b"IEND" in data[-1024:])
+        if data[:4] == b"RIFF":
+            width, height = _webp_size(data)
+            return _Header(width, height, len(data) >= int.from_bytes(data[4:8], "little"))
+        return _jpeg_header(data)
+    except (struct.error, IndexError):  # it ends before
+        return _Header()
 
 
 def _webp_size(data: bytes) -> tuple[int, int]:
@@ -98,29 +134,42 @@ def _webp_size(data: bytes) -> tuple[int, int]:
     return width & 0x3FFF, height & 0x3FFF
 
 
-def _jpeg_size(data: bytes) -> tuple[int, int]:
+def _jpeg_header(data: bytes) -> _Header:
+    """A thumbnail is inside of a segment, and what follows the end is another file."""
+    header = _Header()
     at = 2
-    while True:
-        mark, marker, length = struct.unpack_from(">BBH", data, at)
-        if mark != 0xFF or marker == START_OF_SCAN:
-            return 0, 0
-        if marker == 0xFF:  # a byte to fill up
-            at += 1
-        elif marker in FRAME_HEADERS:
-            height, width = struct.unpack_from(">HH", data, at + 5)
-            return width, height
-        else:
-            at += 2 + length
+    for _ in range(LIMIT_SEGMENTS):
+        begin = _after_marker(data, at)
+        if begin is None:
+            return header  # broken off: the rest would be grey, without a complaint
+        marker = data[begin - 1]
+        if marker == END_OF_JPEG:
+            return replace(header, whole=True)
+        (length,) = struct.unpack_from(">H", data, begin)
+        if marker in FRAME_HEADERS:
+            height, width, colours = struct.unpack_from(">HHB", data, begin + 3)
+            at_once = marker in AT_ONCE
+            header = replace(header, width=width, height=height, colours=colours, at_once=at_once)
+        elif marker == START_OF_SCAN:
+            at_once = header.at_once and data[begin + 2] == header.colours
+            header = replace(header, scans=header.scans + 1, at_once=at_once)
+        at = begin + length
+    raise _too_complicated()
 
 
-def _is_whole(data: bytes) -> bool:
-    """Whether the end is there: the rest would otherwise be grey, without a complaint."""
-    if data[:4] == b"\x89PNG":
-        return b"IEND" in data[-1024:]
-    if data[:4] == b"RIFF":
-        return len(data) >= int.from_bytes(data[4:8], "little")
-    # Within a scan no marker can stand by chance; before it lies perhaps a thumbnail.
-    return END_OF_JPEG in data[data.rfind(bytes((0xFF, START_OF_SCAN))) :]
+def _after_marker(data: bytes, at: int) -> int | None:
+    """In pieces: nothing else could run during the 0.3 s in which 32 MB are searched."""
+    for begin in range(at, len(data), PIECE_BYTES):
+        if mark := MARKER.search(data, begin, begin + PIECE_BYTES + 1):
+            return mark.end()
+    return None
+
+
+def _too_complicated() -> UnusableFootage:
+    return UnusableFootage(
+        "The photo is stored in more parts than any camera makes; please save it again as an"
+        " ordinary JPEG, PNG or WebP."
+    )
 
 
 def _damaged() -> UnusableFootage:

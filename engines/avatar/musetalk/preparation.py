@@ -8,7 +8,6 @@ Only the frames at hand are in memory. Takes minutes without a GPU: call it in a
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -31,14 +30,11 @@ from engines.avatar.musetalk.prepared import Canvas, Facts, Latents
 from engines.base import FPS, Pixels
 from engines.errors import EngineError, EngineUnavailable
 
-BATCH = 8
-"""Faces that are encoded at once."""
-
 LOOKING = 0.5
 """Part of the progress that is the first look."""
 
 Progress = Callable[[float], None]
-"""Told 0 to 1 after every few frames; what it raises ends the preparation."""
+"""Told 0 to 1 after every frame; what it raises ends the preparation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,17 +95,14 @@ class Preparation:
     ) -> Facts:
         boxes = [model_box(points, self._version, wish.shift_px) for points in sitting.points]
         canvas = Canvas(folder, len(boxes), np.array(boxes, np.int32))
-        for begin in range(0, len(boxes), BATCH):
-            frames = list(islice(sitting.scenes, BATCH))
-            faces = []
-            for number, frame in enumerate(frames, begin):
-                box = boxes[number]
-                faces.append(model_input(frame, box))
-                mask = self._masks.mask(frame, sitting.points[number], box)
-                canvas.frames[number] = frame
-                canvas.masks[number, : mask.shape[0], : mask.shape[1]] = mask
-            canvas.latents[begin : begin + len(frames)] = self._encoded(np.stack(faces))
-            progress(LOOKING + (1 - LOOKING) * (begin + len(frames)) / len(boxes))
+        # One face a call: half a minute for a processor, after which it may still be given up. A
+        # GPU would gain little by more, and who speaks meanwhile would wait for them.
+        for number, (box, frame) in enumerate(zip(boxes, sitting.scenes, strict=True)):
+            mask = self._masks.mask(frame, sitting.points[number], box)
+            canvas.frames[number] = frame
+            canvas.masks[number, : mask.shape[0], : mask.shape[1]] = mask
+            canvas.latents[number] = self._encoded(model_input(frame, box)[None])[0]
+            progress(LOOKING + (1 - LOOKING) * (number + 1) / len(boxes))
         footage = sitting.footage
         notes = _notes(sitting, eyes_known=wish.box is None)
         facts = Facts(

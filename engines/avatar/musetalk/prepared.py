@@ -33,6 +33,8 @@ FORMAT: Final = 1
 
 FACTS: Final = "avatar.json"
 
+PIECE_BYTES = 2**20
+
 Latents = npt.NDArray[np.float16]
 
 
@@ -149,7 +151,12 @@ class Canvas:
         made = np.lib.format.open_memmap(file, mode="w+", dtype=dtype, shape=shape)
         # Take the room now: a full disk must be an error here, and not a signal while drawing.
         with file.open("r+b") as opened:
-            os.posix_fallocate(opened.fileno(), 0, file.stat().st_size)
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(opened.fileno(), 0, file.stat().st_size)
+            else:  # macOS
+                opened.seek(made.offset)
+                for begin in range(0, made.nbytes, PIECE_BYTES):
+                    opened.write(bytes(min(PIECE_BYTES, made.nbytes - begin)))
         return made
 
 

@@ -54,9 +54,9 @@ RECENT = 100
 
 Latents = npt.NDArray[np.floating[Any]]
 
-OnBatch = Callable[[int, float], None]
-"""Told of every batch, in the scheduler's thread: frames, and the seconds that the one that waited
-longest had waited."""
+OnBatch = Callable[[int, int, float], None]
+"""Told of every batch, in the scheduler's thread: frames, the sessions that they are of, and the
+seconds that the one that waited longest had waited."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +92,8 @@ class Statistics:
     """Since the start."""
     frames: float
     """In a batch, on the average of the last `RECENT`."""
+    sessions: float
+    """That share a batch; also on the average. A session has one request at a time."""
     waited_s: float
     """From a request to its batch's start, for the frame of the batch that waited longest; also on
     the average."""
@@ -168,17 +170,26 @@ class Scheduler:
     """`faces` may be called on any event loop. `close` ends its thread."""
 
     def __init__(
-        self, model: "MuseTalkModel", *, overlap: bool = False, on_batch: OnBatch | None = None
+        self,
+        model: "MuseTalkModel",
+        *,
+        sizes: Sequence[int] = (),
+        overlap: bool = False,
+        on_batch: OnBatch | None = None,
     ) -> None:
-        """`overlap`: start a batch while the one before is being made, as a GPU can."""
+        """`sizes`: those of the model's that are used, in ascending order; none: all. `overlap`:
+        start a batch while the one before is being made, as a GPU can."""
         self._model = model
+        self._sizes = tuple(sizes) or model.sizes
         self._under_way = 2 if overlap else 1
         self._on_batch = on_batch
+        self._untold = True
         self._orders: list[Order] = []
+        self._open: set[Order] = set()
         self._changed = threading.Condition()
         self._closed = False
         self._batches = 0
-        self._recent: deque[tuple[int, float]] = deque(maxlen=RECENT)
+        self._recent: deque[tuple[int, int, float]] = deque(maxlen=RECENT)
         self._thread = threading.Thread(target=self._run, name="musetalk", daemon=True)
         self._thread.start()
 
@@ -206,13 +217,9 @@ class Scheduler:
     @property
     def statistics(self) -> Statistics:
         with self._changed:
-            recent = list(self._recent)
-            count = max(1, len(recent))
-            return Statistics(
-                self._batches,
-                sum(frames for frames, _ in recent) / count,
-                sum(waited_s for _, waited_s in recent) / count,
-            )
+            recent = list(self._recent) or [(0, 0, 0.0)]
+            means = (sum(column) / len(recent) for column in zip(*recent, strict=True))
+            return Statistics(self._batches, *means)
 
     def close(self) -> None:
         """End the thread; who still waits is told. Blocks for as long as a batch takes."""
@@ -235,29 +242,44 @@ class Scheduler:
                     " `max_replicas` of the application `avatar` in configs/serve.yaml."
                 )
             self._orders.append(order)
+            self._open.add(order)
             self._changed.notify_all()
         return order
 
     def _leave(self, order: Order) -> None:
         with self._changed:
             order.gone = True
+            self._open.discard(order)
             if order in self._orders:
                 self._orders.remove(order)
 
     # ── in the thread ─────────────────────────────────────────────────────────────────────────
 
     def _run(self) -> None:
+        why: EngineError = closed()
+        try:
+            self._work()
+        except Exception as error:  # else all would wait for ever for a thread that has ended
+            why = _told(error)
+        with self._changed:
+            self._closed = True
+            left = list(self._open)
+        self._dismiss(left, why)
+
+    def _work(self) -> None:
+        """Until it is closed; what is under way then is still delivered."""
         under_way: deque[tuple[list[Part], Rendering]] = deque()
-        while self._something_to_do(bool(under_way)):
-            self._hear()
-            parts = self._take()
-            if parts and (rendering := self._started(parts)) is not None:
-                under_way.append((parts, rendering))
-            if under_way and (not parts or len(under_way) >= self._under_way):
-                self._finish(*under_way.popleft())
-        for parts, rendering in under_way:
-            self._finish(parts, rendering)
-        self._dismiss(self._all(), closed())
+        try:
+            while self._something_to_do(bool(under_way)):
+                self._hear()
+                parts = self._take()
+                if parts and (rendering := self._started(parts)) is not None:
+                    under_way.append((parts, rendering))
+                if under_way and (not parts or len(under_way) >= self._under_way):
+                    self._finish(*under_way.popleft())
+        finally:
+            for parts, rendering in under_way:
+                self._finish(parts, rendering)
 
     def _something_to_do(self, under_way: bool) -> bool:
         """Wait for it; False: it has been closed."""
@@ -284,7 +306,7 @@ class Scheduler:
         """The next batch; nothing of it waits any more."""
         with self._changed:
             heard = [order for order in self._orders if order.chunks is not None]
-            parts = next_batch(heard, self._model.sizes) if heard else []
+            parts = next_batch(heard, self._sizes) if heard else []
             for order, place in parts:
                 order.taken = place + 1
             self._orders = [order for order in self._orders if order.left]
@@ -294,11 +316,18 @@ class Scheduler:
 
     def _note(self, parts: Sequence[Part]) -> None:
         waited_s = time.monotonic() - min(order.asked_s for order, _ in parts)
+        batch = len(parts), len({order for order, _ in parts}), waited_s
         with self._changed:
             self._batches += 1
-            self._recent.append((len(parts), waited_s))
-        if self._on_batch is not None:
-            self._on_batch(len(parts), waited_s)
+            self._recent.append(batch)
+        if self._on_batch is None:
+            return
+        try:
+            self._on_batch(*batch)
+        except Exception:  # a figure that nobody gets costs nobody his face
+            if self._untold:
+                _log.exception("the batches cannot be told of")
+            self._untold = False
 
     def _started(self, parts: Sequence[Part]) -> "Rendering | None":
         try:
@@ -323,10 +352,6 @@ class Scheduler:
             if not order.gone:
                 order.deliver(Made(frames, faces.pixels[begin:end], faces.finite[begin:end]))
             begin = end
-
-    def _all(self) -> list[Order]:
-        with self._changed:
-            return list(self._orders)
 
     def _dismiss(self, orders: Sequence[Order], why: EngineError) -> None:
         """They get nothing more."""

@@ -1,12 +1,23 @@
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 
-from engines.avatar.musetalk.batches import Array, Batches, is_out_of_memory
-from engines.errors import EngineUnavailable
+from engines.avatar.musetalk import batches as module
+from engines.avatar.musetalk.batches import (
+    Array,
+    Batches,
+    failure,
+    free_memory,
+    is_broken,
+    is_out_of_memory,
+    room_for,
+)
+from engines.errors import DeviceBroken, EngineUnavailable, OutOfMemory
 
 CPU = torch.device("cpu")
-needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 
 
 class Echo:
@@ -70,7 +81,7 @@ def test_a_failure_costs_one_batch(caplog: pytest.LogCaptureFixture) -> None:
     echo = Echo()
     batches = Batches(echo, CPU, torch.float32, (1,))
     echo.error = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
-    with pytest.raises(EngineUnavailable, match="ran out of memory. Raise `gpu`"):
+    with pytest.raises(OutOfMemory, match="ran out of memory. Raise `gpu`"):
         batches.start(*frames(1))
     echo.error = RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED")
     with pytest.raises(EngineUnavailable, match="networks failed"):
@@ -98,7 +109,98 @@ def test_nothing_is_made_once_it_is_closed() -> None:
         batches.start(*frames(1))
 
 
-@needs_gpu
+def refuse(*_: object) -> None:
+    raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+
+def test_a_gpu_that_refuses_everything_is_broken_and_one_that_works_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    error = RuntimeError("CUDA error: an illegal memory access was encountered")
+    assert not isinstance(failure(error), DeviceBroken), "no GPU is used here"
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
+    assert not is_broken()
+    assert not isinstance(failure(error), DeviceBroken), "it concerned one batch"
+    monkeypatch.setattr(torch.cuda, "synchronize", refuse)
+    assert is_broken()
+    assert isinstance(failure(error), DeviceBroken)
+    assert isinstance(failure(torch.OutOfMemoryError("CUDA out of memory.")), OutOfMemory)
+
+
+def test_memory_that_a_broken_gpu_keeps_is_no_further_failure(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "empty_cache", refuse)
+    free_memory()  # raises nothing
+    assert "could not be given back" in caplog.text
+
+
+class Occupied:
+    def __init__(self, memory: "Memory", count: int) -> None:
+        self._memory = memory
+        memory.occupied = count
+
+    def __del__(self) -> None:
+        self._memory.occupied = 0
+
+
+class Memory:
+    """Of a GPU, as PyTorch tells of it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.reserved = self.most = 100
+        self.occupied = 0
+        told = {
+            "empty_cache": self.give_back,
+            "reset_peak_memory_stats": lambda device: setattr(self, "most", self.reserved),
+            "memory_reserved": lambda device: self.reserved,
+            "max_memory_reserved": lambda device: self.most,
+        }
+        for name, tell in told.items():
+            monkeypatch.setattr(torch.cuda, name, tell)
+        monkeypatch.setattr(torch, "empty", self.occupy)
+
+    def take(self, count: int) -> None:
+        self.reserved += count
+        self.most = max(self.most, self.reserved)
+
+    def give_back(self) -> None:
+        self.reserved = 100
+
+    def occupy(self, count: int, **_: object) -> Occupied:
+        return Occupied(self, count)
+
+
+def test_what_runs_beside_the_batches_keeps_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = Memory(monkeypatch)
+    works = [lambda: memory.take(30), lambda: memory.take(50)]
+    with room_for(torch.device("cuda", 0), works):
+        assert memory.occupied == 80, "of both, because they run at the same time"
+    assert memory.occupied == 0, "they find it free"
+    with room_for(CPU, works):
+        assert memory.occupied == 0, "a processor's memory is not reserved"
+
+
+def test_who_waits_for_a_batch_leaves_the_processor_to_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Event:
+        def __init__(self, blocking: bool = False) -> None:
+            self.blocking = blocking
+            self.stream: object = None
+
+        def record(self, stream: object) -> None:
+            self.stream = stream
+
+    monkeypatch.setattr(module, "_untyped", SimpleNamespace(Event=Event))
+    stream: Any = object()
+    end: Any = module._end_of(stream)
+    assert (end.blocking, end.stream) == (True, stream)
+
+
+@pytest.mark.gpu
 def test_on_a_gpu_graphs_show_each_frame_its_own() -> None:
     echo = Echo()
     batches = Batches(echo, torch.device("cuda"), torch.float16, (1, 2, 4))

@@ -1,6 +1,7 @@
 """From speech to what is pasted onto the picture, with real networks of tiny size."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
@@ -286,7 +287,7 @@ async def test_it_loads_tells_its_pace_and_gives_all_back(
         musetalk_folder,
         options,
         AvatarCache(avatars, 10**9),
-        lambda frames, waited_s: told.append(frames),
+        lambda frames, sessions, waited_s: told.append(frames),
     )
     assert avatar.pace > 0
     assert (avatar.version, avatar.place) == ("v1.5", "the CPU")
@@ -300,6 +301,56 @@ async def test_it_loads_tells_its_pace_and_gives_all_back(
         await shown(avatar, speech(), cue("Red", 2))
     with pytest.raises(EngineUnavailable, match="has been stopped"):
         avatar.latents(faces)
+
+
+async def test_frames_of_silence_do_not_wait_for_the_model(
+    model: MuseTalkModel, avatars: Path
+) -> None:
+    said = Audio(np.concatenate([np.zeros(14 * FRAME, np.int16), speech(0.4).samples]), 16_000)
+    may_work = threading.Event()
+
+    class Held(Spoiled):
+        def start(self, latents: Any, chunks: Any) -> Any:
+            may_work.wait(10)
+            return super().start(latents, chunks)
+
+    async with running(Held(model, lambda faces: faces), avatars) as avatar:
+        patches = []
+        async with asyncio.timeout(60):
+            async for patch in avatar.animate(said, cue("Red", 20)):
+                patches.append(patch)
+                if sum(len(each.pixels) for each in patches) == 11:  # then the mouth fades in
+                    may_work.set()
+    assert [len(patch.pixels) for patch in patches][:2] == [10, 1]
+    assert sum(len(patch.pixels) for patch in patches) == 20
+
+
+@pytest.mark.parametrize(
+    ("batch_s", "sizes"),
+    [
+        ({1: 0.01, 2: 0.01, 4: 0.02, 8: 0.05, 16: 0.1}, (1, 2, 4, 8, 16)),
+        ({1: 0.042, 2: 0.058, 4: 0.089, 8: 0.167, 16: 0.317}, (1, 2, 4)),
+        ({1: 0.09, 2: 0.12, 4: 0.15, 8: 0.29}, (1, 2, 4)),
+        ({1: 0.3, 2: 0.6, 4: 0.4}, (1, 4)),
+        ({8: 5.0}, (8,)),
+    ],
+)
+def test_batches_are_short_unless_longer_ones_bring_much(
+    batch_s: dict[int, float], sizes: tuple[int, ...]
+) -> None:
+    assert module.short_sizes(batch_s) == sizes
+
+
+def test_the_pace_is_that_of_the_quickest_run() -> None:
+    """Seconds between readings of a clock: of each run how long it takes."""
+
+    def quickest(*runs_s: float) -> tuple[float, int]:
+        readings = [reading for run_s in runs_s for reading in (0.0, run_s)]
+        found = module.quickest_s(lambda: None, lambda: readings.pop(0))
+        return found, len(readings) // 2
+
+    assert quickest(0.5, 0.04, 0.3) == (0.04, 0)
+    assert quickest(30.0, 0.04, 0.3) == (30.0, 2), "what is slow is not made to wait for twice"
 
 
 def made_up_int16() -> Pcm:

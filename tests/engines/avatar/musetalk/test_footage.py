@@ -2,6 +2,7 @@ import json
 import resource
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from engines.avatar.musetalk import footage
 from engines.avatar.musetalk.footage import LIMIT_BYTES, LIMIT_FRAMES, open_footage
 from engines.base import Pixels
 from engines.errors import FootageTooLarge, UnusableFootage
@@ -41,9 +43,9 @@ def numbers(file: Path) -> list[int]:
 
 
 def test_a_photo_is_one_frame(stored: Stored) -> None:
-    footage = open_footage(stored(photo(kind=".png")))
-    assert footage.kind == "photo"
-    (frame,) = footage.frames()
+    opened = open_footage(stored(photo(kind=".png")))
+    assert opened.kind == "photo"
+    (frame,) = opened.frames()
     assert np.array_equal(frame, person())
 
 
@@ -55,9 +57,9 @@ def test_a_clip_of_25_a_second_is_taken_as_it_is(
     stored: Stored, container: str, codec: str
 ) -> None:
     file = stored(clip(counting(40), container=container, codec=codec))
-    footage = open_footage(file)
-    assert footage.kind == "clip"
-    assert footage.seconds == pytest.approx(1.6, abs=0.05)
+    opened = open_footage(file)
+    assert opened.kind == "clip"
+    assert opened.seconds == pytest.approx(1.6, abs=0.05)
     assert numbers(file) == list(range(40))
     assert numbers(file) == list(range(40))  # a second look sees the same
 
@@ -100,9 +102,9 @@ def test_the_colours_stay(stored: Stored) -> None:
 
 
 def test_a_clip_of_less_than_a_second(stored: Stored) -> None:
-    footage = open_footage(stored(clip(counting(20))))
+    opened = open_footage(stored(clip(counting(20))))
     with pytest.raises(UnusableFootage, match="shorter than 1 s"):
-        list(footage.frames())
+        list(opened.frames())
 
 
 def test_what_broke_off_later_gives_what_is_there(stored: Stored) -> None:
@@ -112,10 +114,30 @@ def test_what_broke_off_later_gives_what_is_there(stored: Stored) -> None:
     assert shown == list(range(len(shown)))
 
 
+def test_opening_ends_in_time_however_much_there_is_to_read(
+    stored: Stored, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = stored(clip(counting(30)))
+    monkeypatch.setattr(footage, "OPENING_S", 0.0)
+    with pytest.raises(UnusableFootage, match="is damaged"):
+        open_footage(file)
+
+
+def test_reading_has_no_end_but_the_clips(stored: Stored, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who looks at the frames may take his time with each."""
+    noise = np.random.default_rng(3)
+    frames = [noise.integers(0, 255, (256, 256, 3), np.uint8) for _ in range(30)]
+    looked = open_footage(stored(clip(frames))).frames()
+    next(looked)
+    begun_s = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: begun_s + 2 * footage.OPENING_S)
+    assert sum(1 for _ in looked) == 29
+
+
 def test_more_frames_than_any_camera_makes(stored: Stored) -> None:
-    footage = open_footage(stored(frantic()))
+    opened = open_footage(stored(frantic()))
     with pytest.raises(UnusableFootage, match="120 frames a second"):
-        list(footage.frames())
+        list(opened.frames())
 
 
 def test_a_file_that_is_too_large(tmp_path: Path) -> None:

@@ -1,14 +1,18 @@
 import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 import torch
 
+from engines.avatar.musetalk import model as module
+from engines.avatar.musetalk.batches import Batches
 from engines.avatar.musetalk.model import FIRST_ROW, MuseTalkModel, MuseTalkOptions
 from engines.avatar.musetalk.speech import Stretch
-from engines.errors import EngineUnavailable
+from engines.errors import DeviceBroken, EngineUnavailable
 from tests.plain_musetalk import (
     FRAMES,
     GOLDEN,
@@ -114,14 +118,16 @@ def test_the_tiny_decoder_shows_other_faces(musetalk_folder: Path, model: MuseTa
     assert apart(faces.pixels, model.faces(latents, chunks).pixels) > 10
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+@pytest.mark.gpu
 # PyTorch's compiler still uses what it calls deprecated.
 @pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 @pytest.mark.parametrize("decoder", ["kl", "compiled"])
 def test_a_gpu_shows_the_same(
     musetalk_folder: Path, model: MuseTalkModel, decoder: Literal["kl", "compiled"]
 ) -> None:
-    options = MuseTalkOptions(device="cuda", decoder=decoder, dtype="float32", first_row=0)
+    options = MuseTalkOptions(
+        device="cuda", decoder=decoder, dtype="float32", memory_fraction=0.4, first_row=0
+    )
     on_gpu = MuseTalkModel.load(musetalk_folder, options)
     latents, chunks = some_latents(5), some_chunks(5)
     faces = on_gpu.faces(latents, chunks)
@@ -139,12 +145,81 @@ def test_a_broken_file_is_told_by_its_name(musetalk_folder: Path, tmp_path: Path
     assert refused.value.__cause__ is None  # nothing keeps the networks that were loaded
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_a_gpu_that_is_not_there_is_told(musetalk_folder: Path) -> None:
+def test_a_gpu_that_is_not_there_is_told(
+    musetalk_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(EngineUnavailable, match="sees no GPU"):
         MuseTalkModel.load(musetalk_folder, MuseTalkOptions(device="cuda"))
 
 
 def test_a_row_that_no_face_has_is_refused(musetalk_folder: Path) -> None:
-    with pytest.raises(ValueError, match="no row 256"):
+    with pytest.raises(EngineUnavailable, match="no row 256"):
         MuseTalkModel.load(musetalk_folder, MuseTalkOptions(device="cpu", first_row=256))
+
+
+@pytest.mark.parametrize(("name", "number"), [("auto", 2), ("cuda", 2), ("cuda:1", 1)])
+def test_the_share_of_a_gpus_memory_is_set_for_that_gpu(
+    name: str, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PyTorch's own function, but for what it asks of the driver."""
+    told: list[tuple[float, int]] = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 2)
+    monkeypatch.setattr(torch.cuda.memory, "_lazy_init", lambda: None)
+    monkeypatch.setattr(
+        torch._C, "_cuda_setMemoryFraction", lambda *share: told.append(share), raising=False
+    )
+    device, dtype = module._place(MuseTalkOptions(device=name, memory_fraction=0.4))
+    assert (device, dtype) == (torch.device("cuda", number), torch.float16)
+    assert told == [(0.4, number)]
+
+
+def test_what_pytorch_refuses_is_told(
+    musetalk_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise ValueError("Expected a torch.device with a specified index.")
+
+    monkeypatch.setattr(module, "_place", refuse)
+    with pytest.raises(EngineUnavailable, match="could not be started.*a specified index"):
+        MuseTalkModel.load(musetalk_folder, CPU)
+
+
+def test_a_broken_gpu_is_told_when_it_is_loaded(
+    musetalk_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    monkeypatch.setattr(module, "_place", refuse)
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "synchronize", refuse)
+    with pytest.raises(DeviceBroken):
+        MuseTalkModel.load(musetalk_folder, CPU)
+
+
+def test_batches_are_captured_beside_room_for_hearing_and_encoding(
+    musetalk_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Eight segments of speech and a face: the most that is done at once beside the batches."""
+    events: list[str] = []
+
+    @contextmanager
+    def room(device: torch.device, works: Sequence[Callable[[], Any]]) -> Iterator[None]:
+        heard, face = (work() for work in works)
+        assert [chunks.shape for chunks in heard] == [(1, 50, 384)] * 8
+        assert face.shape == (1, 8, 32, 32)
+        events.append("room")
+        yield
+        events.append("free")
+
+    class Captured(Batches):
+        def __init__(self, *args: Any) -> None:
+            super().__init__(*args)
+            events.append("captured")
+
+    monkeypatch.setattr(module, "room_for", room)
+    monkeypatch.setattr(module, "Batches", Captured)
+    MuseTalkModel.load(musetalk_folder, CPU).close()
+    assert events == ["room", "captured", "free"]

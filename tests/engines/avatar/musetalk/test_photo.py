@@ -4,9 +4,24 @@ import cv2
 import numpy as np
 import pytest
 
-from engines.avatar.musetalk.photo import LIMIT_BYTES, is_photo, unpacked_photo
+from engines.avatar.musetalk.photo import (
+    LIMIT_BYTES,
+    LIMIT_SCANS,
+    PIECE_BYTES,
+    is_photo,
+    unpacked_photo,
+)
 from engines.errors import FootageTooLarge, UnusableFootage
-from tests.uploads import broken_off, grey, jpeg_bomb, person, photo, png_bomb, webp_bomb
+from tests.uploads import (
+    broken_off,
+    grey,
+    jpeg_bomb,
+    person,
+    photo,
+    png_bomb,
+    progressive_jpeg,
+    webp_bomb,
+)
 
 KINDS = [".jpg", ".png", ".webp"]
 
@@ -98,3 +113,61 @@ def test_bombs_are_too_large(bomb: object) -> None:
 def test_a_file_larger_than_any_photo() -> None:
     with pytest.raises(FootageTooLarge, match="32 MB"):
         unpacked_photo(photo() + bytes(LIMIT_BYTES))
+
+
+def test_a_progressive_photo() -> None:
+    options = [cv2.IMWRITE_JPEG_PROGRESSIVE, 1, cv2.IMWRITE_JPEG_QUALITY, 95]
+    data = bytes(cv2.imencode(".jpg", person(), options)[1])
+    assert data.count(b"\xff\xda") > 3
+    assert np.abs(unpacked_photo(data).astype(int) - person()).mean() < 3
+
+
+def test_a_photo_with_more_scans_than_any_camera_makes() -> None:
+    assert unpacked_photo(progressive_jpeg(256, LIMIT_SCANS)).shape == (256, 256, 3)
+    with pytest.raises(UnusableFootage, match="more parts than any camera"):
+        unpacked_photo(progressive_jpeg(256, LIMIT_SCANS + 1))
+
+
+def test_scans_cannot_hide() -> None:
+    """An unpacker that seeks the next part of a scan passes over what nobody may use."""
+    data = progressive_jpeg(256, LIMIT_SCANS + 1)
+    scan = data.index(b"\xff\xda")
+    with pytest.raises(UnusableFootage, match="more parts than any camera"):
+        unpacked_photo(data[: scan + 12] + b"\xff\x02\xff\xff" + data[scan + 12 :])
+
+
+def test_what_can_only_be_unpacked_as_a_whole_must_be_smaller() -> None:
+    with pytest.raises(FootageTooLarge, match="4096"):
+        unpacked_photo(progressive_jpeg(4104, 2))
+    plain = photo(grey(90, 6144, 6144))
+    assert unpacked_photo(plain).shape == (1920, 1920, 3)
+    scan = plain.index(b"\xff\xda")
+    assert plain[scan + 4] == 3
+    with pytest.raises(FootageTooLarge, match="4096"):  # a scan for each colour
+        unpacked_photo(plain[: scan + 2] + b"\0\x08\1\1\0\0\x3f\0" + plain[scan + 14 :])
+
+
+def test_a_film_behind_a_photo_is_not_looked_at() -> None:
+    """Some phones append one; by chance it has what looks like scans."""
+    data = photo() + b"\xff\xda" * 500
+    assert np.array_equal(unpacked_photo(data), unpacked_photo(photo()))
+
+
+def test_a_marker_between_two_pieces_is_seen() -> None:
+    data = photo()
+    for shift in (-2, -1, 0, 1):
+        fillers = b"\xff" * (PIECE_BYTES + shift)
+        shown = unpacked_photo(data[:2] + fillers + data[2:])
+        assert np.array_equal(shown, unpacked_photo(data))
+
+
+def test_fillers_and_segments_without_end() -> None:
+    fillers = b"\xff" * 10_000_000
+    data = photo()
+    assert np.array_equal(
+        unpacked_photo(data[:2] + fillers[:1000] + data[2:]), unpacked_photo(data)
+    )
+    with pytest.raises(UnusableFootage):
+        unpacked_photo(b"\xff\xd8" + fillers)
+    with pytest.raises(UnusableFootage, match="more parts"):
+        unpacked_photo(data[:2] + b"\xff\xfe\0\2" * 100_000 + data[2:])

@@ -1,4 +1,5 @@
 import json
+import os
 import threading
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,23 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
         assert place.box == (100, 200, 120 + i, 230 + i)
         assert place.mask.shape == (30 + i, 20 + i)
         assert (place.mask == 100 + i).all()
+
+
+@pytest.mark.parametrize("can_reserve", [True, False])
+def test_its_room_is_taken_before_anything_is_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, can_reserve: bool
+) -> None:
+    if not can_reserve:  # macOS
+        monkeypatch.delattr(os, "posix_fallocate", raising=False)
+    boxes = np.array([[100, 200, 120, 230]] * FRAMES, np.int32)
+    canvas = Canvas(tmp_path, FRAMES, boxes)
+    for name in ("frames", "latents", "masks"):
+        status = (tmp_path / f"{name}.npy").stat()
+        assert status.st_blocks * 512 >= status.st_size
+    assert not canvas.frames.any()
+    canvas.frames[:] = 7
+    canvas.finish(Facts("Anna", "clip", "v1.5", FRAMES))
+    assert (PreparedAvatar.open(tmp_path).frame(FRAMES - 1) == 7).all()
 
 
 def test_the_cycle_goes_to_and_fro_without_end(tmp_path: Path) -> None:

@@ -17,7 +17,6 @@ from engines.avatar.musetalk import scheduler as module
 from engines.avatar.musetalk.model import MuseTalkModel
 from engines.avatar.musetalk.scheduler import (
     FIRST_FRAMES,
-    Made,
     Order,
     Request,
     Scheduler,
@@ -142,6 +141,7 @@ async def test_all_get_their_own_frames_in_order_from_common_batches(overlap: bo
         statistics = scheduler.statistics
     assert statistics.batches == len(networks.batches)
     assert statistics.frames == pytest.approx(50 / len(networks.batches))
+    assert statistics.sessions > 2
     assert statistics.waited_s > 0
 
 
@@ -154,6 +154,14 @@ async def test_only_the_frames_that_are_wanted_are_made() -> None:
         assert await seen(scheduler, wanted) == [(4, 1), (4, 2), (4, 7)]
         parts = [made.frames async for made in scheduler.faces(wanted)]
     assert parts == [(1, 2), (7,)]
+
+
+async def test_only_the_sizes_that_were_chosen_are_made() -> None:
+    networks = Networks()
+    scheduler = Scheduler(cast(MuseTalkModel, networks), sizes=(1, 2, 4))
+    assert await seen(scheduler, request(1, 11)) == all_of(1, 11)
+    await asyncio.to_thread(scheduler.close)
+    assert [len(batch) for batch in networks.batches] == [4, 4, 2, 1]
 
 
 async def test_who_begins_goes_first_and_waits_for_no_more_than_two_frames() -> None:
@@ -277,15 +285,62 @@ async def test_at_its_end_who_waits_is_told() -> None:
 
 
 async def test_every_batch_is_told() -> None:
-    told: list[tuple[int, float]] = []
+    told: list[tuple[int, int, float]] = []
     networks = Networks()
-    scheduler = Scheduler(
-        cast(MuseTalkModel, networks), on_batch=lambda frames, s: told.append((frames, s))
-    )
-    await seen(scheduler, request(1, 20))
+    scheduler = Scheduler(cast(MuseTalkModel, networks), on_batch=lambda *batch: told.append(batch))
+    networks.hold()
+    first = asyncio.create_task(seen(scheduler, request(1, 20)))
+    await eventually(lambda: scheduler.waiting == 4)  # 16 are being made
+    others = [asyncio.create_task(seen(scheduler, request(who, 2))) for who in (2, 3)]
+    await eventually(lambda: scheduler.waiting == 8)
+    networks.let()
+    await asyncio.gather(first, *others)
+    statistics = scheduler.statistics
     await asyncio.to_thread(scheduler.close)
-    assert [frames for frames, _ in told] == [len(batch) for batch in networks.batches] == [16, 4]
-    assert all(waited_s >= 0 for _, waited_s in told)
+    assert [batch[:2] for batch in told] == [(16, 1), (8, 3)]
+    assert [len(batch) for batch in networks.batches] == [16, 8]
+    assert all(waited_s >= 0 for *_, waited_s in told)
+    assert (statistics.frames, statistics.sessions) == (12, 2)
+
+
+async def test_who_cannot_be_told_of_a_batch_costs_nobody_his_face(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def broken(*batch: object) -> None:
+        raise RuntimeError("nobody takes figures")
+
+    scheduler = Scheduler(cast(MuseTalkModel, Networks()), on_batch=broken)
+    for who in (1, 2):
+        async with asyncio.timeout(10):
+            assert await seen(scheduler, request(who)) == all_of(who)
+    await asyncio.to_thread(scheduler.close)
+    assert len(caplog.records) == 1, "not again with every batch"
+    assert "nobody takes figures" in caplog.text
+
+
+@pytest.mark.parametrize("method", ["_take", "_note", "_finish"])
+async def test_when_its_thread_fails_nobody_waits_for_ever(
+    method: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise IndexError("odd")
+
+    networks = Networks()
+    async with running(networks, overlap=True) as scheduler:
+        networks.hold()
+        first = asyncio.create_task(seen(scheduler, request(1, 20)))
+        await eventually(lambda: scheduler.waiting == 4)
+        others = [asyncio.create_task(seen(scheduler, request(who, 2))) for who in (2, 3)]
+        await eventually(lambda: scheduler.waiting == 8)
+        monkeypatch.setattr(scheduler, method, fail)
+        networks.let()
+        async with asyncio.timeout(10):
+            for task in (first, *others):
+                with pytest.raises(EngineUnavailable, match="log of the application"):
+                    await task
+            with pytest.raises(EngineUnavailable, match="has been stopped"):
+                await seen(scheduler, request(4))
+    assert "odd" in caplog.text
 
 
 # ── what a batch is made of ─────────────────────────────────────────────────────────────────────
@@ -325,11 +380,6 @@ def test_little_is_made_in_vain(waiting: int) -> None:
     size = next(size for size in SIZES if size >= count)
     assert count >= 7 / 8 * size
     assert filled(waiting, (16,)) == min(waiting, 16), "there is no smaller one"
-
-
-def test_a_made_part_tells_its_frames() -> None:
-    made = Made((1, 2), np.zeros((2, 1, 1, 3), np.uint8), np.ones(2, np.bool_))
-    assert made.frames == (1, 2)
 
 
 async def test_a_failure_reaches_nobody_whose_loop_has_ended() -> None:

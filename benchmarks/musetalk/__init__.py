@@ -1,0 +1,1 @@
+"""What bench_musetalk_gpu.py is made of."""
