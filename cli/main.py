@@ -6,6 +6,7 @@
     chat                talk with a tutor               cli/chat.py
     tutors              list, add and remove tutors     cli/tutors.py
     avatar              faces made of photos and clips  cli/avatar.py
+    kb                  what tutors know of a course    cli/kb.py
 
 Each command imports what it needs when it is called: `tutor --help` must not wait for codecs.
 """
@@ -19,6 +20,7 @@ import typer
 
 from cli.avatar import avatar
 from cli.errors import WrongUsage
+from cli.kb import kb
 from cli.surroundings import PROJECT, api_key, settings_in_force
 from cli.telling import FAILED, told
 from cli.tutors import tutors
@@ -35,6 +37,7 @@ app = typer.Typer(
 
 app.add_typer(tutors, name="tutors")
 app.add_typer(avatar, name="avatar")
+app.add_typer(kb, name="kb")
 
 Config = Annotated[
     Path, typer.Option(help="The graph to start.", show_default="configs/serve.yaml")

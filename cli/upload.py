@@ -1,19 +1,15 @@
 """Photos and clips on their way to become faces, over the engine's REST API."""
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
-import httpx
 from pydantic import TypeAdapter
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from cli.client import REST_LIMIT_S, Client, refused, words
-from cli.errors import CommandError, EngineNotRunning, Refused, WrongUsage
+from cli.errors import CommandError, Refused, WrongUsage
 from cli.screen import complain, out, say, state, table
+from cli.sending import SendingClient, Told, bar
 from engines.avatar.musetalk.footage import LIMIT_BYTES, too_many_bytes
 from engines.base import FPS
 from wire.rest import AvatarPublic
@@ -22,18 +18,10 @@ PATH = "/v1/avatars"
 
 LOOK_INTERVAL_S = 0.5
 
-UPLOAD_LIMIT_S = 120.0
-"""For one piece, and for the first look at the clip."""
-
-PIECE_BYTES = 2**18
-
 _LIST = TypeAdapter(list[AvatarPublic])
 
-Told = Callable[[str, float], None]
-"""What is being done, and how much of it, 0 to 1."""
 
-
-class AvatarClient(Client):
+class AvatarClient(SendingClient):
     """The engine's faces."""
 
     def avatars(self) -> list[AvatarPublic]:
@@ -48,23 +36,7 @@ class AvatarClient(Client):
 
     def add(self, file: Path, query: dict[str, str], told: Told) -> AvatarPublic:
         """Send a photo or clip. Raises `CommandError`."""
-        size = file.stat().st_size
-        headers = {"Content-Length": str(size), "Content-Type": "application/octet-stream"}
-        try:
-            answer = self._http.post(
-                PATH,
-                params=query,
-                content=_pieces(file, size, told),
-                headers=headers,
-                timeout=httpx.Timeout(UPLOAD_LIMIT_S, connect=REST_LIMIT_S),
-            )
-        except httpx.HTTPError as error:
-            raise EngineNotRunning(
-                f"The upload to {self.url} broke off ({words(error)}).",
-                "`tutor status` shows whether the engine runs.",
-            ) from error
-        if answer.is_error:
-            raise refused(answer)
+        answer = self._send(PATH, file, query, told)
         return AvatarPublic.model_validate_json(answer.content)
 
 
@@ -75,7 +47,7 @@ def add(client: AvatarClient, name: str, file: Path, *, box: str = "", shift: in
     if file.stat().st_size > LIMIT_BYTES:
         raise CommandError(too_many_bytes().sentence)
     query = {"name": name, "box": box, "shift": str(shift)}
-    with _bar() as told:
+    with bar() as told:
         client.add(file, query, told)
         made = _made(client, name, told)
     if made.state == "failed":
@@ -120,35 +92,3 @@ def _made(client: AvatarClient, name: str, told: Told) -> AvatarPublic:
             return avatar
         told(avatar.state, avatar.progress)
         time.sleep(LOOK_INTERVAL_S)
-
-
-def _pieces(file: Path, size: int, told: Told) -> Iterator[bytes]:
-    sent = 0
-    with file.open("rb") as opened:
-        while piece := opened.read(PIECE_BYTES):
-            yield piece
-            sent += len(piece)
-            told("sending", sent / size)
-
-
-@contextmanager
-def _bar() -> Iterator[Told]:
-    """A bar in a terminal; elsewhere a line for each step."""
-    if not out.is_terminal:
-        said: list[str] = []
-
-        def say_once(step: str, _part: float) -> None:
-            if step not in said:
-                said.append(step)
-                say(f"{step.capitalize()} …")
-
-        yield say_once
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=out, transient=True) as bars:
-        bar = bars.add_task("", total=1.0)
-
-        def draw(step: str, part: float) -> None:
-            bars.update(bar, description=f"{step.capitalize()} …", completed=part)
-
-        yield draw

@@ -73,20 +73,30 @@ class EngineSettings(BaseSettings):
     tutor_home: Path = Field(default_factory=default_home)
     """Where the database, the avatars, the log and the PID file live."""
 
+    knowledge_uri: str = ""
+    """Where the knowledge bases are: a folder, or object storage such as `s3://bucket/path`, whose
+    keys come from its own variables (AWS_…, GOOGLE_…, AZURE_…). Empty: in `tutor_home`."""
+    embedding_base_url: str = ""
+    """A server of OpenAI's API that has an embedding model; `/v1` is added when it has no path."""
+    embedding_api_key: SecretStr | None = None
+    embedding_model: str = ""
+    """Its model; without such a server a model of Ollama's, or the folder of a model of
+    sentence-transformers, which then runs here. Empty: Ollama's bge-m3."""
+
     backend_wait_seconds: float = Field(default=20.0, ge=0, le=600)
     """How long a turn waits for an application that is missing or restarting: Serve needs some
     five seconds to replace a dead replica, and a small model some more to load."""
 
-    @field_validator("ollama_base_url", "openai_base_url")
+    @field_validator("ollama_base_url", "openai_base_url", "embedding_base_url")
     @classmethod
     def _http_url(cls, url: str, field: ValidationInfo) -> str:
-        if not url and field.field_name == "openai_base_url":
+        if not url and field.field_name != "ollama_base_url":
             return url  # there is none
         if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
             raise ValueError("must look like http://host:port")
         return url.rstrip("/")
 
-    @field_validator("openai_api_key")
+    @field_validator("openai_api_key", "embedding_api_key")
     @classmethod
     def _header_value(cls, key: SecretStr | None) -> SecretStr | None:
         if key is not None and not re.fullmatch(r"[!-~]*", key.get_secret_value()):
@@ -97,6 +107,17 @@ class EngineSettings(BaseSettings):
     def avatars_folder(self) -> Path:
         """The prepared avatars; every node that shows them must see it."""
         return self.tutor_home / "avatars"
+
+    @property
+    def knowledge(self) -> str:
+        """Folder or URL of the knowledge bases in force."""
+        return self.knowledge_uri or str(self.tutor_home / "knowledge")
+
+    @property
+    def knowledge_uploads(self) -> Path:
+        """Documents on their way into the bases; every node that receives or reads them must see
+        it, also where the bases are in object storage."""
+        return self.tutor_home / "knowledge" / "uploads"
 
     @property
     def llm_stop_words(self) -> tuple[str, ...]:

@@ -83,6 +83,11 @@ class Transcript:
     """In order of time. Empty when the recogniser does not tell."""
 
 
+Outside = Literal["say_so", "general"]
+"""`say_so`: say that the course does not tell; `general`: answer from general knowledge, and say
+that as well."""
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """One entry of a conversation as a language model sees it."""
@@ -95,6 +100,8 @@ class Message:
     chapters: tuple[str, ...] = ()
     """Of a question: what the course is about, in its own order. Where `sources` are empty too,
     there is no course."""
+    outside: Outside = "say_so"
+    """What to do with a question that the course does not answer."""
 
 
 @dataclass(frozen=True, slots=True)

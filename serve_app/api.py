@@ -17,6 +17,8 @@ from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request, 
 from fastapi.responses import JSONResponse
 
 from engines.avatar.viseme.portrait import FACES
+from engines.knowledge.spool import Spool
+from engines.memory.reminder import room
 from serve_app.avatar_studio import Studio
 from serve_app.avatars import Avatars, avatars
 from serve_app.body_limit import BodyLimit
@@ -24,6 +26,7 @@ from serve_app.cloned_voices import ClonedTts, VoiceStore
 from serve_app.complaint import complaint
 from serve_app.connection import CLOSE_NOT_FOUND, Connection
 from serve_app.demo import demo
+from serve_app.encoded_path import EncodedPath
 from serve_app.errors import (
     BadToken,
     ForeignOrigin,
@@ -35,7 +38,12 @@ from serve_app.errors import (
     TooManySockets,
 )
 from serve_app.guard import HostCheck, check_origin
+from serve_app.knowledge import Desk, knowledge
 from serve_app.live import Caller
+from serve_app.memories import memories
+from serve_app.memory import Memory
+from serve_app.memory_store import MemoryStore
+from serve_app.minds import minds
 from serve_app.services import Engines, Services
 from serve_app.sessions import Limits, Session, Sessions, session_id_in
 from serve_app.settings import Settings
@@ -244,11 +252,13 @@ def create_api(settings: Settings, engines: Engines, tutors: Tutors) -> FastAPI:
         lifespan=_lifespan(settings, engines, tutors),
     )
     api.state.voices = Voices(store, engines.voices)
+    api.state.knowledge = Desk(engines.bases, Spool(settings.knowledge_uploads))
+    api.add_middleware(EncodedPath, below="/v1/knowledge/")
     api.add_middleware(BodyLimit)
     api.add_middleware(HostCheck, settings=settings)
     for prefix in ("/v1", "/mgmt/v1"):
         api.include_router(management, prefix=prefix)
-        for guarded in (voices, avatars):
+        for guarded in (voices, avatars, knowledge, memories):
             api.include_router(guarded, prefix=prefix, dependencies=[Depends(require_key)])
         api.include_router(public, prefix=prefix)
     api.include_router(public)
@@ -272,17 +282,25 @@ def _lifespan(
             sessions = Sessions(database, limits)
             switchboard = Switchboard(sessions)
             studio = Studio(settings.avatars_folder, engines.preparer())
+            api.state.memories = MemoryStore(database, settings.memory_days)
+            memory = Memory(
+                api.state.memories,
+                minds(engines, tutors),
+                on=settings.memory,
+                tokens=room(settings.llm_context_tokens),
+            )
             api.state.avatars = Avatars(studio, FACES, tutors.wearers)
             peers = Peers(settings, engines.backdrop, engines.shown)
             async with peers, asyncio.TaskGroup() as tasks:
                 api.state.services = Services(
-                    settings, sessions, engines, tutors, switchboard, peers
+                    settings, sessions, engines, tutors, switchboard, peers, memory
                 )
                 owned = [
                     tasks.create_task(switchboard.watch(), name="watch"),
                     tasks.create_task(switchboard.expire(), name="expire"),
                     tasks.create_task(tutors.follow(), name="tutors"),
                     tasks.create_task(studio.work(), name="studio"),
+                    tasks.create_task(memory.work(), name="memory"),
                 ]
                 yield
                 for task in owned:

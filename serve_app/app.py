@@ -3,7 +3,8 @@
     browser ── REST, WebSocket ──► Gateway ──handle──► asr      hear
                                      │  ├────handle──► llm-…    think   one for each tutor model
                                      │  ├────handle──► tts      speak
-                                     │  └────handle──► avatar   show
+                                     │  ├────handle──► avatar   show
+                                     │  └────handle──► knowledge  what the course says
                                      └── SQL: sessions, messages
 
 Every box is a Serve application of its own, found by name: changing one restarts none of the
@@ -24,7 +25,7 @@ from deployments.controller import Controller
 from deployments.graph import Graph
 from deployments.listening import listening
 from deployments.preparation import RemotePreparation
-from deployments.remote import RemoteAsr, RemoteAvatar, RemoteTts
+from deployments.remote import RemoteAsr, RemoteAvatar, RemoteKnowledge, RemoteTts
 from deployments.resources import application
 from deployments.tutor_models import TutorModels
 from engines.base import EngineState
@@ -78,8 +79,14 @@ def _engines(tutors: Tutors, settings: Settings) -> Engines:
     wardrobe = Wardrobe(settings.avatars_folder, show)
     llm = backend(DEFAULT_LLM_APP)
     models = TutorModels(llm, backend, controller, lambda: tutors.llm_apps)
-    stages = {"asr": asr, "llm": llm, "tts": tts, "avatar": avatar}
+    known = backend("knowledge")
+    stages = {"asr": asr, "llm": llm, "tts": tts, "avatar": avatar, "knowledge": known}
     graph = Graph(stages, controller)
+
+    knowledge = RemoteKnowledge(known)
+
+    async def chapters(kb_id: str) -> list[str]:
+        return [each.name for each in await knowledge.documents(kb_id) if each.passages]
 
     async def states() -> dict[str, EngineState]:
         models.keep_up(stages)
@@ -102,6 +109,9 @@ def _engines(tutors: Tutors, settings: Settings) -> Engines:
         states=states,
         names=names,
         voices=lambda: tts.call("voices"),
+        bases=knowledge,
+        knowledge=knowledge,
+        chapters=chapters,
     )
 
 

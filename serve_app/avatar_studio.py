@@ -17,7 +17,6 @@ import json
 import logging
 import os
 import shutil
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -33,6 +32,7 @@ from engines.avatar.musetalk.preparation import AvatarWish, Progress
 from engines.avatar.musetalk.prepared import Facts, discard, read_facts
 from engines.base import FRAME_SIZE_PX
 from engines.errors import EngineError
+from engines.priority import step_back
 
 logger = logging.getLogger(__name__)
 
@@ -55,9 +55,6 @@ GONE_S = 30.0
 
 UPLOAD_GONE_S = 3600.0
 """An upload from a phone may be slow; after an hour nobody is sending any more."""
-
-NICENESS = 10
-"""Lessons come first."""
 
 CROWDED = "Several avatars are waiting already. Try again in a while."
 RESTARTED = "The engine was restarted while it was being prepared. Add it again."
@@ -125,7 +122,7 @@ class Studio:
         """Make what is ordered until cancelled. The caller owns this task."""
         self._stopping.clear()
         await asyncio.to_thread(self._sweep)
-        hands = ThreadPoolExecutor(1, "avatar-studio", _step_back)
+        hands = ThreadPoolExecutor(1, "avatar-studio", step_back)
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._beat(), name="avatar-heartbeat")
@@ -387,11 +384,6 @@ def _touch(folders: list[Path]) -> None:
     for folder in folders:
         with contextlib.suppress(OSError):  # removed meanwhile
             os.utime(folder / _STATE)
-
-
-def _step_back() -> None:
-    if sys.platform == "linux":  # where a thread has a priority of its own
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
 
 
 def _taken(name: str) -> AvatarError:

@@ -24,6 +24,7 @@ from engines.avatar.musetalk.prepared import Facts
 from engines.errors import EngineError, FootageTooLarge, UnusableFootage
 from serve_app.avatar_studio import AvatarError, Making, Studio
 from serve_app.tutors import AVATAR_OF_TUTOR
+from serve_app.upload import TooManyBytes, received
 from wire.names import GivenName, is_given_name
 from wire.rest import AvatarPublic
 
@@ -189,14 +190,10 @@ async def _ordered(request: Request, studio: Studio, wish: AvatarWish) -> Making
 
 async def _received(request: Request, file: Path) -> None:
     """The body, on disk. Raises `FootageTooLarge` as soon as it is too large, or `AvatarError`."""
-    size = 0
     try:
-        with await asyncio.to_thread(file.open, "wb") as upload:
-            async for piece in request.stream():
-                size += len(piece)
-                if size > LIMIT_BYTES:
-                    raise too_many_bytes()
-                await asyncio.to_thread(upload.write, piece)
+        await received(request, file, LIMIT_BYTES)
+    except TooManyBytes as error:
+        raise too_many_bytes() from error
     except OSError as error:
         raise AvatarError(507, f"The upload cannot be stored: {error.strerror}.") from error
 

@@ -14,9 +14,14 @@ MAX_VOICE_BYTES = 9 * 1024 * 1024
 MAX_AVATAR_BYTES = 101 * 10**6
 """Above what `serve_app/avatars.py` takes of a photo or clip, so that its own sentence is told."""
 
+MAX_DOCUMENT_BYTES = 101 * 10**6
+"""Above what `serve_app/knowledge.py` takes of a document, likewise."""
+
 
 def limit_of(path: str) -> int:
     path = path.rstrip("/")
+    if "/v1/knowledge/" in path and path.endswith("/documents"):
+        return MAX_DOCUMENT_BYTES
     if path.endswith("/v1/avatars"):
         return MAX_AVATAR_BYTES
     return MAX_VOICE_BYTES if path.endswith("/v1/voices") else MAX_BODY_BYTES

@@ -7,11 +7,13 @@ learner, of which the history keeps what was heard.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from engines.base import Message
+from engines.memory.forgetting import since_forgotten
 from serve_app.complaint import complaint
+from serve_app.knowing import Course, Known, stands_on
 from serve_app.media import recording_bytes
 from serve_app.outbox import Outbox
 from serve_app.reply import Shape, reply_events
@@ -28,6 +30,7 @@ from wire.events import (
     AudioMessage,
     ErrorEvent,
     ServerEvent,
+    SourcesEvent,
     StateEvent,
     TextMessage,
     TextWebRtcMessage,
@@ -66,6 +69,13 @@ class Place:
     emit: Callable[[ServerEvent], Awaitable[None]]
     stage: Callable[[], Stage | None]
     """Where the learner sees and hears the tutor live; None without a WebRTC connection."""
+    course: Course
+
+    @property
+    def kb_id(self) -> str | None:
+        """The knowledge base of the session, or else of its tutor."""
+        tutor = self.services.tutors.get(self.session.tutor_id)
+        return self.session.kb_id or tutor.kb
 
 
 class Exchange:
@@ -80,6 +90,8 @@ class Exchange:
         self.turn = self._turn()
         self._reached_client = place.outbox.wants(AudioDeltaEvent) or self.turn.is_live
         """Whether the client can have heard anything of it."""
+        self._told: list[Message] = []
+        """The conversation as the model sees it."""
         self._question_id: int | None = None
         self._answer_id: int | None = None
         self._cut_at: str | None = None
@@ -160,11 +172,11 @@ class Exchange:
         await self._place.emit(StateEvent(state="idle"))
 
     async def _answer(self) -> None:
-        words, told = await self._understand()
+        words = await self._understand()
         async with asyncio.TaskGroup() as tasks:
             # Storing takes a millisecond or two; the model starts meanwhile.
             storing = tasks.create_task(to_the_end(self._store_question(words)))
-            tasks.create_task(self.turn.speak(told, self._first_frame), name="speak")
+            tasks.create_task(self.turn.speak(self._told, self._first_frame), name="speak")
             if self.turn.is_live:
                 await self.turn.written.wait()  # long before it has been spoken
                 await storing
@@ -173,8 +185,8 @@ class Exchange:
             await self._deliver()
         await self._close()
 
-    async def _understand(self) -> tuple[str, list[Message]]:
-        """The learner's words, and the conversation with them as the model sees it."""
+    async def _understand(self) -> str:
+        """The learner's words; fills in the conversation with them."""
         if isinstance(self.question, TextWebRtcMessage) and not self.turn.is_live:
             await self._place.emit(NO_PEER)
         sessions, session = self._place.services.sessions, self._place.session
@@ -183,8 +195,23 @@ class Exchange:
             reading = tasks.create_task(
                 sessions.messages(session.id, last=HISTORY_MESSAGES, after_id=self._after_id)
             )
-        words = hearing.result()
-        return words, _told(self.turn.tutor, reading.result(), words)
+            recalling = tasks.create_task(self._place.services.memory.recall(session))
+        words, earlier = hearing.result(), since_forgotten(reading.result())
+        await self._place.services.memory.heed(session, words)
+        asked = [row.content for row in earlier if row.role == "user"]
+        known = await self._place.course.on(self._place.kb_id, words, asked)
+        self._told = _told(self.turn.tutor, earlier, words, known)
+        self._told[0] = replace(self._told[0], content=self._told[0].content + recalling.result())
+        if known.lack and self._place.outbox.wants(SourcesEvent):
+            await self._tell_lack(known.lack)
+        return words
+
+    async def _tell_lack(self, lack: str) -> None:
+        """Once in a conversation, and only to a client that knows of sources: the learner is
+        answered all the same."""
+        if self._place.course.first_lack():
+            sentence = f"{lack} The answer comes without the course."
+            await self._place.emit(ErrorEvent(code="degraded", content=sentence))
 
     async def _words(self) -> str:
         question = self.question
@@ -210,9 +237,16 @@ class Exchange:
         await to_the_end(self._store_answer())
         if not self.turn.is_live:
             await self._tell_failures()
+        await self._tell_sources()
         pack = partial(reply_events, self._shape(), answer, outbox.audio_format)
         for event in await asyncio.to_thread(pack):
             await self._place.emit(event)
+
+    async def _tell_sources(self) -> None:
+        if self._place.outbox.wants(SourcesEvent):
+            items = await asyncio.to_thread(stands_on, self._told, self.turn.answer.text)
+            if items:
+                await self._place.emit(SourcesEvent(turn_id=self.turn.id, items=items))
 
     async def _close(self) -> None:
         """The answer has been delivered."""
@@ -269,9 +303,9 @@ def wants_live(question: Question) -> bool:
     return isinstance(question, TextWebRtcMessage | SpokenMessage)
 
 
-def _told(tutor: Tutor, earlier: Sequence[MessageRow], words: str) -> list[Message]:
+def _told(tutor: Tutor, earlier: Sequence[MessageRow], words: str, known: Known) -> list[Message]:
     """The conversation as the language model sees it."""
     told = [Message("system", tutor.prompt)]
     for row in earlier:
         told.append(Message("user" if row.role == "user" else "assistant", row.content))
-    return [*told, Message("user", words)]
+    return [*told, Message("user", words, known.sources, known.chapters, tutor.outside)]

@@ -11,6 +11,7 @@ from engines.errors import EngineTimeout
 from serve_app.complaint import complaint
 from serve_app.errors import GatewayError
 from serve_app.exchange import Exchange, Place, Question, SpokenMessage, wants_live
+from serve_app.knowing import Course
 from serve_app.outbox import Outbox
 from serve_app.services import Services
 from serve_app.sessions import Session
@@ -57,7 +58,14 @@ class Lane:
         self._outbox = outbox
         self._peer = peer
         self._user_based = user_based
-        self._place = Place(services, session, outbox, self.emit, self._stage)
+        self._place = Place(
+            services,
+            session,
+            outbox,
+            self.emit,
+            self._stage,
+            Course(services.engines.knowledge, services.engines.chapters),
+        )
         self._waiting: deque[Question] = deque()
         self._asked = asyncio.Event()
         self._begun = asyncio.Event()
@@ -84,6 +92,7 @@ class Lane:
         """Answer what is asked, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._caption(), name="captions")
+            tasks.create_task(self._place.course.prepare(self._place.kb_id), name="course")
             if not self._user_based:
                 await self._forget()
             while True:

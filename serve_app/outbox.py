@@ -10,6 +10,7 @@ from wire.events import (
     CaptionEvent,
     IceServersEvent,
     ServerEvent,
+    SourcesEvent,
     StateEvent,
     TextDeltaEvent,
     TranscriptionDeltaEvent,
@@ -31,6 +32,7 @@ FEATURE_OF: dict[type[ServerEvent], str] = {
     CaptionEvent: "captions",
     IceServersEvent: "ice_servers",
     TranscriptionDeltaEvent: "deltas",
+    SourcesEvent: "sources",
     StateEvent: "state",
     TurnMetricsEvent: "metrics",
 }

@@ -4,8 +4,12 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from engines.base import Asr, Avatar, Backdrop, EngineState, KnownVoice, Llm, Tts, Vad
+from engines.knowledge.base import Search
+from engines.memory.forgetting import ForgettingLlm
 from serve_app.avatar_studio import Preparer
 from serve_app.faces import Shown
+from serve_app.knowledge import Knowledge
+from serve_app.memory import Memory
 from serve_app.sessions import Sessions
 from serve_app.settings import Settings
 from serve_app.switchboard import Switchboard
@@ -37,9 +41,17 @@ class Engines:
     """Name of the stage → name of its engine, without waiting for one that is restarting."""
     voices: Callable[[], Awaitable[Sequence[KnownVoice]]]
     """Those that the voice engine brings along. Raises `EngineError`."""
+    bases: Knowledge
+    """What the courses are made of."""
+
+    knowledge: Search
+    """What the courses have on a question."""
+    chapters: Callable[[str], Awaitable[Sequence[str]]]
+    """What a knowledge base is about. Raises `EngineError`."""
 
     def for_tutor(self, tutor: Tutor) -> Verbs:
-        return Verbs(self.hear, self.think(tutor), self.speak, self.show, self.backdrop, self.shown)
+        think = ForgettingLlm(self.think(tutor))
+        return Verbs(self.hear, think, self.speak, self.show, self.backdrop, self.shown)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,3 +62,4 @@ class Services:
     tutors: Tutors
     switchboard: Switchboard
     peers: Peers
+    memory: Memory

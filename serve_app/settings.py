@@ -68,6 +68,11 @@ class Settings(EngineSettings):
     barge_in_stop_ms: float = Field(default=900, ge=64, le=10_000)
     """So much voice makes it stop, whatever the words."""
 
+    memory: bool = True
+    """Whether tutors remember their students from one session to the next."""
+    memory_days: int = Field(default=365, ge=1, le=36_500)
+    """What has not changed for so long is deleted."""
+
     tutor_llm_models: dict[int, str] = {}
     """From `TUTOR_{tutor_id}_LLM_MODEL`."""
 

@@ -30,6 +30,7 @@ _ADDRESS = re.compile(
     r"(?:[:/?#][^\s<>\"，。！？；、（）]*?)?"
     r"(?:>|(?=[.,;:!?)'\"\]]*(?:[\s<>\"，。！？；、（）]|\Z)))"
 )
+_CITATION = re.compile(r"(\b[A-Za-z_]\w?)?\s*[\[［【]\d{1,2}[\]］】](?!\()")
 _PATH = re.compile(r"\b((?:[\w-]+\.)+[a-zA-Z]{2,})/[\w/?=&%#.~+-]*\w/?")
 _MAIL = re.compile(r"<?([\w.+-]+)@([\w-]+(?:\.[\w-]+)+)>?")
 _TAG = re.compile(
@@ -116,7 +117,7 @@ def speakable(sentence: str, language: str | None = None) -> str:
     language = "zh" if language.lower().startswith("zh") else "en"
     text = _without_code(sentence, language)
     text = _without_formulas(text, language)
-    text = _without_links(_ESCAPE.sub(_escaped, text))
+    text = _without_links(_ESCAPE.sub(_escaped, _CITATION.sub(_cited, text)))
     text = " ".join(_line(line, language) for line in text.splitlines())
     text = _without_signs(_STARRED.sub(r"\1", text), language)
     text = tidy("".join(_keep(character, language) for character in text))
@@ -153,6 +154,12 @@ def _without_formulas(text: str, language: str) -> str:
 def _escaped(found: re.Match[str]) -> str:
     """An escaped mark is meant to be seen: the dollar of a price stays, the others are mute."""
     return found[1] if found[1] in "$%&.,;:!?()[]-+" else " "
+
+
+def _cited(found: re.Match[str]) -> str:
+    """The number of a source is seen, not said; an index stays with its variable."""
+    is_index = found[1] and not found[0][len(found[1])].isspace()
+    return found[0] if is_index else found[1] or ""
 
 
 def _without_links(text: str) -> str:

@@ -101,6 +101,43 @@ class MessageRow(Table):
     created_at: Mapped[datetime] = mapped_column(UtcTime)
 
 
+class MemoryRow(Table):
+    """What a tutor remembers of a student, and who is writing at it. Whoever forgets the student
+    deletes the row, and with it the lease of a gateway that is just writing."""
+
+    __tablename__ = "memories"
+    __table_args__ = (Index("ix_memories_updated", "updated_at"),)
+    student_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    tutor_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    summary: Mapped[str] = mapped_column(Text, default="")
+    facts: Mapped[str] = mapped_column(Text, default="[]")
+    """JSON: [[kind, text], …]"""
+    recent: Mapped[str] = mapped_column(Text, default="[]")
+    """JSON: [[by the student?, text], …]"""
+    updated_at: Mapped[datetime] = mapped_column(UtcTime)
+    lease: Mapped[str] = mapped_column(String(32), default="")
+    """Random, new for each writing."""
+    leased_until: Mapped[datetime] = mapped_column(UtcTime)
+    """Until then nobody else begins to write."""
+    not_before: Mapped[datetime] = mapped_column(UtcTime)
+    """Until then no language model is asked again."""
+    failures: Mapped[int] = mapped_column(default=0)
+    """Answers in a row that were no memory."""
+
+
+class MemoryReading(Table):
+    """How far a session has been taken into the memory. One without a row has not been at all."""
+
+    __tablename__ = "memory_readings"
+    session_id: Mapped[str] = mapped_column(ForeignKey("sessions.id"), primary_key=True)
+    through_id: Mapped[int] = mapped_column(BigInteger, default=0)
+    """Newest message that is in the memory, or that must never be."""
+    noticed: Mapped[bool] = mapped_column(default=False)
+    """Whether its facts have been noted by patterns, after its end."""
+    settled: Mapped[bool] = mapped_column(default=False)
+    """Nothing of it is to be remembered any more."""
+
+
 @asynccontextmanager
 async def open_database(url: str) -> AsyncIterator[AsyncEngine]:
     """Connect, create what is missing, and close at the end."""

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from deployments.settings import SettingsError
 from engines.avatar.viseme.portrait import FACES
-from engines.base import Vocabulary, Voice
+from engines.base import Outside, Vocabulary, Voice
 from engines.errors import UnknownAvatar
 from serve_app.settings import Settings
 from serve_app.tutors_file import ModelEntry, TutorEntry, TutorsFile, TutorsSource
@@ -43,7 +43,8 @@ class Tutor(BaseModel):
     vocabulary: Vocabulary = ()
     """Of its course; a hint for the recogniser."""
     kb: str | None = None
-    """Its knowledge base. Carried, and not used yet."""
+    """Its knowledge base, for sessions that name none of their own."""
+    outside: Outside = "say_so"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,7 @@ class Tutors:
             llm_app=self._apps[self.model(tutor_id, entry)],
             vocabulary=entry.vocabulary,
             kb=entry.kb,
+            outside=entry.outside,
         )
 
     def entry(self, tutor_id: int) -> TutorEntry:

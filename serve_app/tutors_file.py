@@ -9,6 +9,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from deployments.settings import SettingsError
+from engines.base import Outside
 
 DEFAULT_PROMPT = (
     "You are {name}, a patient tutor who is speaking with a student. Answer in the student's "
@@ -47,7 +48,9 @@ class TutorEntry(BaseModel):
     )
     """Words of its course that the recogniser should expect; Whisper has room for some 100."""
     kb: str | None = Field(default=None, max_length=128, pattern=r"^[^\x00-\x1f]+$")
-    """Its knowledge base. Carried, and not used yet."""
+    """Its knowledge base, for sessions that name none of their own."""
+    outside: Outside = "say_so"
+    """What it does with a question that the course does not answer."""
 
 
 class ModelEntry(BaseModel):

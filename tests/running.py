@@ -27,7 +27,9 @@ from cli.environment import HAPROXY_PORTS
 from engines.avatar.musetalk.preparation import AvatarWish, Progress
 from engines.avatar.musetalk.prepared import Facts
 from engines.base import EngineState, KnownVoice
-from engines.errors import EngineUnavailable
+from engines.errors import EngineUnavailable, UnknownKnowledge
+from engines.knowledge.base import Found
+from engines.knowledge.listing import Base, Entry
 from engines.stub import StubAsr, StubAvatar, StubBackdrop, StubLlm, StubTts
 from engines.vad.silero import SileroVad
 from serve_app.api import create_api
@@ -147,11 +149,53 @@ class NoPreparer:
         raise EngineUnavailable("MuseTalk is not configured.")
 
 
+class NoKnowledge:
+    """A gateway without courses."""
+
+    async def search(self, kb_id: str, question: str, limit: int = 3) -> list[Found]:
+        raise UnknownKnowledge(f"There is no knowledge base {kb_id!r}.")
+
+
+async def no_chapters(kb_id: str) -> list[str]:
+    return []
+
+
+STAGES = ("asr", "llm", "tts", "avatar", "knowledge")
+
+
+class NoBases:
+    """Of a gateway without the `knowledge` application."""
+
+    async def search(self, kb_id: str, question: str, limit: int = 3) -> list[Found]:
+        raise self._missing()
+
+    async def bases(self) -> list[Base]:
+        raise self._missing()
+
+    async def create(self, kb_id: str) -> Base:
+        raise self._missing()
+
+    async def remove(self, kb_id: str) -> None:
+        raise self._missing()
+
+    async def documents(self, kb_id: str) -> list[Entry]:
+        raise self._missing()
+
+    async def document(self, kb_id: str, name: str) -> Entry:
+        raise self._missing()
+
+    async def drop(self, kb_id: str, name: str) -> None:
+        raise self._missing()
+
+    def _missing(self) -> EngineUnavailable:
+        return EngineUnavailable("The application 'knowledge' is not running.")
+
+
 def stub_engines(**replaced: Any) -> Engines:
     """The four verbs as stubs without delays."""
 
     async def states() -> dict[str, EngineState]:
-        return {stage: EngineState("stub", "ready") for stage in ("asr", "llm", "tts", "avatar")}
+        return {stage: EngineState("stub", "ready") for stage in STAGES}
 
     async def names() -> dict[str, str]:
         return {stage: state.engine for stage, state in (await states()).items()}
@@ -172,6 +216,9 @@ def stub_engines(**replaced: Any) -> Engines:
         "states": states,
         "names": names,
         "voices": voices,
+        "bases": NoBases(),
+        "knowledge": NoKnowledge(),
+        "chapters": no_chapters,
     }
     return Engines(**{**verbs, **replaced})
 

@@ -30,9 +30,9 @@ MAX_MESSAGE_BYTES = 12 * 1024 * 1024
 mono 7.7 MB. uvicorn itself closes the socket (1009) above 16 MiB, so ours must be smaller."""
 
 GRANTED_FEATURES: frozenset[str] = frozenset(
-    {"captions", "deltas", "ice_servers", "metrics", "state", "stream_in"}
+    {"captions", "deltas", "ice_servers", "metrics", "sources", "state", "stream_in"}
 )
-"""What this engine can deliver today; the contract also knows `sources`."""
+"""What this engine can deliver."""
 
 MAX_SDP_CHARS = 64 * 1024
 """A browser's offer has some 6,000."""
@@ -345,6 +345,27 @@ class AudioDeltaEvent(ServerEvent):
     seq: int
     data: str
     sample_rate: int
+
+
+class SourceItem(BaseModel):
+    """A passage of a document."""
+
+    kb_id: str
+    document: str
+    page: int | None = None
+    """None, and then left out: it has none."""
+    quote: str
+    """What of the passage answers, word for word."""
+    score: float
+    """How well it fits the question, from 0 to 1."""
+
+
+class SourcesEvent(ServerEvent):
+    """What of the course an answer stands on; comes before its closing text."""
+
+    type: Literal["sources"] = "sources"
+    turn_id: str
+    items: list[SourceItem]
 
 
 class StateEvent(ServerEvent):

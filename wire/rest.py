@@ -2,8 +2,9 @@
 
 from datetime import datetime
 from typing import Annotated, Literal
+from unicodedata import normalize
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from wire.names import GivenName
 
@@ -111,3 +112,105 @@ class Health(BaseModel):
     version: str
     engines: dict[str, EngineHealth]
     sessions: SessionCount
+
+
+def _name_in_a_path(name: str) -> str:
+    """Nor what clients and proxies take out of a path, however it is encoded."""
+    if name in (".", ".."):
+        raise ValueError("must be more than dots")
+    return normalize("NFC", name)
+
+
+KnowledgeId = Annotated[
+    str,
+    Field(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f]*$"),
+    AfterValidator(_name_in_a_path),
+]
+"""What a session's `kb_id` may be, and not empty."""
+
+MAX_DOCUMENT_NAME_CHARS = 255
+
+DocumentName = Annotated[
+    str,
+    Field(min_length=1, max_length=MAX_DOCUMENT_NAME_CHARS, pattern=r"^[^\x00-\x1f\x7f]*$"),
+    AfterValidator(_name_in_a_path),
+]
+"""Of its file, with folders before it if it has any."""
+
+
+class KnowledgeCreate(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+    kb_id: KnowledgeId
+
+
+class KnowledgePublic(BaseModel):
+    """A knowledge base: what a course is made of."""
+
+    kb_id: str
+    documents: int
+    passages: int
+    embedder: str | None
+    """The model whose vectors are searched beside the words; null: full text alone."""
+
+
+class DocumentPublic(BaseModel):
+    """A document of a base, or one on its way into it."""
+
+    id: str
+    name: str
+    state: Literal["waiting", "reading", "indexing", "ready", "failed"]
+    progress: float = Field(ge=0, le=1)
+    reason: str = ""
+    """Of `failed`: why, and what to do; of `waiting`: why it has to be tried again."""
+    notes: list[str] = []
+    """Of `ready`: what its owner should know, such as hidden text that was left out."""
+    pages: int = 0
+    """0: it has none, or is not read yet."""
+    passages: int = 0
+    """Those that are found now: of the version before, while another one is on its way."""
+    bytes: int = 0
+    sha256: str = ""
+    """Of the version that is found; empty: none is yet."""
+    added_at: datetime | None = None
+    """When that version was added."""
+
+
+class FoundPublic(BaseModel):
+    """A passage that fits a question."""
+
+    document: str
+    page: int | None
+    """From 1; null where there are no pages."""
+    heading: str
+    """Under which it stands, outermost first: `Water › Boiling`; empty: none."""
+    number: int
+    """From 0: its place in the document."""
+    text: str
+    score: float
+    """0 to 1, comparable between the questions of one base."""
+
+
+class MemoryFact(BaseModel):
+    """Something that the student has said of themselves."""
+
+    kind: Literal["name", "goal", "difficulty", "interest", "other"]
+    text: str
+
+
+class MemoryMessage(BaseModel):
+    """One of the last messages of the last session."""
+
+    role: Literal["user", "assistant"]
+    content: str
+
+
+class MemoryPublic(BaseModel):
+    """All that a tutor remembers of a student."""
+
+    tutor_id: int
+    summary: str
+    """Of earlier sessions, by a language model; empty while none has written one."""
+    facts: list[MemoryFact]
+    recent: list[MemoryMessage]
+    """How the last session ended, while no language model has summed it up."""
+    updated_at: datetime

@@ -21,6 +21,7 @@ from engines.errors import (
 )
 from engines.language import language_of
 from engines.llm.breaker import Breaker
+from engines.llm.course.answering import answer_from_course
 
 logger = logging.getLogger(__name__)
 
@@ -115,9 +116,13 @@ class Candidate:
 
 
 class Apology:
-    """Says, in the learner's language, that there is no answer now."""
+    """Quotes the course that comes with the question; without one it says, in the learner's
+    language, that there is no answer now."""
 
     async def reply(self, messages: Sequence[Message]) -> AsyncIterator[str]:
+        if from_course := await asyncio.to_thread(answer_from_course, messages):
+            yield from_course.text
+            return
         question = next((m.content for m in reversed(messages) if m.role == "user"), "")
         yield APOLOGY_CHINESE if language_of(question) == "zh" else APOLOGY_ENGLISH
 

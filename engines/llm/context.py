@@ -1,12 +1,15 @@
-"""What of a conversation fits into a model: whole messages, the newest first. Pure."""
+"""What of a conversation fits into a model: the question, what the course has on it, and of what
+was said before whole messages, the newest first. Pure, but for the code around the material."""
 
 import re
+import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from engines.base import Message
 from engines.errors import QuestionRefused, QuestionTooLong
 from engines.language import language_of
+from engines.llm.grounding import grounded, has_course, material, rules
 
 Counter = Callable[[str], int]
 """How many tokens a text has: a tokenizer's own count, or an `Estimate`."""
@@ -16,6 +19,9 @@ MESSAGE_TOKENS = 8
 
 DEFAULT_CONTEXT_TOKENS = 8192
 """A lesson's last twenty exchanges fit; a model's full window costs gigabytes of GPU memory."""
+
+CODE_BYTES = 8
+"""Of the code around the material of a turn: nobody guesses 64 bits."""
 
 ANSWER_SHARE = 0.5
 """At most this part of the context is kept free for the answer."""
@@ -31,9 +37,16 @@ def answer_tokens(context: int, wanted: int) -> int:
     return min(wanted, int(context * ANSWER_SHARE))
 
 
+def fitted(messages: Sequence[Message], room: int, count: Counter) -> list[Message]:
+    """What a model is told: the messages that fit into `room` tokens, with what the course has on
+    the question as marked data. Raises as `cut` does."""
+    return grounded(cut(messages, room, count), secrets.token_hex(CODE_BYTES))
+
+
 def cut(messages: Sequence[Message], room: int, count: Counter) -> list[Message]:
-    """The messages that fit into `room` tokens: every system message, the newest question, and of
-    what lies between as many whole messages as possible, the oldest left out first.
+    """The messages that fit into `room` tokens: every system message, the newest question with as
+    many of its sources as possible, the best first, and of what lies between as many whole messages
+    as possible, the oldest left out first.
 
     Raises `QuestionTooLong`, or `QuestionRefused` when the tutor's prompt alone is too long.
     """
@@ -46,16 +59,39 @@ def cut(messages: Sequence[Message], room: int, count: Counter) -> list[Message]
             "or raise LLM_CONTEXT_TOKENS."
         )
     newest = next((i for i in reversed(range(len(talk))) if talk[i].role == "user"), 0)
-    room -= size(talk[newest:], count)
+    asked = _with_sources_that_fit(talk[newest:], room, count)
+    room -= size(asked, count)
     if room < 0:
         raise _too_long(talk[newest].content if talk else "")
     first = _first_that_fits(talk[:newest], room, count)
-    return kept + talk[first:]
+    return kept + talk[first:newest] + asked
 
 
 def size(messages: Sequence[Message], count: Counter) -> int:
-    """Tokens of these messages in a model's prompt."""
-    return sum(count(message.content) + MESSAGE_TOKENS for message in messages)
+    """Tokens of these messages in a model's prompt, with what the course has on them."""
+    return sum(
+        count(message.content) + MESSAGE_TOKENS + _material_size(message, count)
+        for message in messages
+    )
+
+
+def _material_size(question: Message, count: Counter) -> int:
+    if not has_course(question):
+        return 0
+    data = material(question, "0" * 2 * CODE_BYTES)
+    return count(data) + MESSAGE_TOKENS + count(rules(question))
+
+
+def _with_sources_that_fit(asked: Sequence[Message], room: int, count: Counter) -> list[Message]:
+    """The question, and whatever stands behind it, with less and less of the course: of one whose
+    passages do not fit nothing is told, as that it has none would be wrong."""
+    if not asked:
+        return []
+    question, *behind = asked
+    while has_course(question) and size([question, *behind], count) > room:
+        fewer = question.sources[:-1]
+        question = replace(question, sources=fewer, chapters=question.chapters if fewer else ())
+    return [question, *behind]
 
 
 def _first_that_fits(earlier: Sequence[Message], room: int, count: Counter) -> int:

@@ -13,7 +13,7 @@ from ollama import AsyncClient, ChatResponse, ProgressResponse, ResponseError
 from engines.base import Message
 from engines.errors import EngineError, EngineUnavailable, QuestionRefused
 from engines.llm.address import Address
-from engines.llm.context import DEFAULT_CONTEXT_TOKENS, Estimate, answer_tokens, cut
+from engines.llm.context import DEFAULT_CONTEXT_TOKENS, Estimate, answer_tokens, fitted
 from engines.llm.options import LlmOptions
 from engines.llm.thinking import Habit, ThinkFilter
 
@@ -112,7 +112,7 @@ class OllamaLlm:
         thoughts, done, too_long = ThinkFilter(self._habit), False, False
         with self._translated():
             self._shown = self._shown or await self._show()
-            told = cut(messages, self._context - self._answer_tokens, self._estimate)
+            told = fitted(messages, self._context - self._answer_tokens, self._estimate)
             async with aclosing(await self._stream(told)) as parts:
                 async for part in parts:
                     if text := thoughts.feed(part.message.content or ""):

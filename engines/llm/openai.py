@@ -13,9 +13,10 @@ from httpx_sse import EventSource, SSEError
 from engines.base import Message
 from engines.errors import EngineError, EngineUnavailable, QuestionRefused
 from engines.llm.address import Address
-from engines.llm.context import DEFAULT_CONTEXT_TOKENS, Estimate, answer_tokens, cut
+from engines.llm.context import DEFAULT_CONTEXT_TOKENS, Estimate, answer_tokens, fitted
 from engines.llm.options import LlmOptions
 from engines.llm.thinking import Habit, ThinkFilter
+from engines.llm.tokens import joined
 
 CONNECT_LIMIT_S = 2.0
 """As for Ollama: it accepts at once, or it is not there."""
@@ -82,7 +83,7 @@ class OpenAiLlm:
 
     async def reply(self, messages: Sequence[Message]) -> AsyncGenerator[str, None]:
         thoughts, done, too_long = ThinkFilter(self._habit), False, False
-        told = cut(messages, self._context - self._answer_tokens, self._estimate)
+        told = fitted(messages, self._context - self._answer_tokens, self._estimate)
         with self._translated():
             response = await self._asked(told)
             async with aclosing(response), aclosing(_parts(response)) as parts:
@@ -139,7 +140,7 @@ class OpenAiLlm:
     async def _sent(self, told: Sequence[Message]) -> httpx.Response:
         asked = {
             "model": self.model,
-            "messages": [{"role": m.role, "content": m.content} for m in told],
+            "messages": [{"role": m.role, "content": m.content} for m in joined(told)],
             "temperature": self._options.temperature,
             "max_tokens": self._answer_tokens,
             "stream": True,

@@ -153,10 +153,14 @@ def plain(messages: Sequence[Message]) -> str:
 
 def taking_turns(messages: Sequence[Message]) -> list[Message]:
     """The same with system messages told by the user, and what one speaker says in a row in one."""
-    told = [Message("user", m.content) if m.role == "system" else m for m in messages]
+    return joined([Message("user", m.content) if m.role == "system" else m for m in messages])
+
+
+def joined(messages: Sequence[Message]) -> list[Message]:
+    """The same with what one speaker says in a row in one."""
     return [
         Message(role, "\n\n".join(message.content for message in row))
-        for role, row in groupby(told, lambda message: message.role)
+        for role, row in groupby(messages, lambda message: message.role)
     ]
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 from engines.base import EngineState, Message
 from engines.errors import EngineError, EngineUnavailable, QuestionRefused
 from engines.llm.batching import END_LIMIT_S, Batching, Delivery, first_line
-from engines.llm.context import DEFAULT_CONTEXT_TOKENS, answer_tokens, cut
+from engines.llm.context import DEFAULT_CONTEXT_TOKENS, answer_tokens, fitted
 from engines.llm.options import LlmOptions
 from engines.llm.tokens import Prompt, Prompting, Writing
 
@@ -128,7 +128,7 @@ class TransformersLlm:
         messages = self._prompting.cleaned(messages)  # before it is counted: it becomes longer
         room = reckoned = self._context - self._limit
         for _ in range(CUTS):
-            prompt = self._prompting.prompt(cut(messages, reckoned, self._prompting.count))
+            prompt = self._prompting.prompt(fitted(messages, reckoned, self._prompting.count))
             if len(prompt.tokens) <= room:
                 return prompt
             reckoned -= len(prompt.tokens) - room

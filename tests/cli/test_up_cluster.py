@@ -70,10 +70,10 @@ def test_from_up_to_down(user: User) -> None:
 
     status = json.loads(fine(user.types("status", "--json")))
     applications = status["applications"]
-    assert set(applications) == {"gateway", "asr", "llm-default", "tts", "avatar"}
+    assert set(applications) == {"gateway", "asr", "llm-default", "tts", "avatar", "knowledge"}
     assert {app["status"] for app in applications.values()} == {"RUNNING"}
     assert all(app["replicas"].get("RUNNING") for app in applications.values())
-    assert set(status["engines"]) == {"asr", "llm", "tts", "avatar"}
+    assert set(status["engines"]) == {"asr", "llm", "tts", "avatar", "knowledge"}
     assert status["ports"].keys() == {"http", "dashboard", "haproxy_stats"}
     assert status["memory_bytes"] > 500e6
     taken = [app["memory_bytes"] for app in applications.values()]

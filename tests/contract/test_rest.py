@@ -14,7 +14,7 @@ async def test_health_names_the_engine_of_every_stage(engine: Running) -> None:
     assert answer.status_code == 200
     health = answer.json()
     assert (health["status"], health["service"]) == ("healthy", "GPU Server")
-    assert set(health["engines"]) == {"asr", "llm", "tts", "avatar"}
+    assert set(health["engines"]) == {"asr", "llm", "tts", "avatar", "knowledge"}
     for stage in health["engines"].values():
         assert stage["state"] in ("ready", "degraded")
         assert stage["state"] == "ready" or (stage["reason"] and stage["remedy"])

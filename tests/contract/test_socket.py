@@ -339,7 +339,7 @@ async def test_hello_grants_what_is_known(engine: Running) -> None:
         assert hello["type"] == "hello"
         assert hello["session_id"] == session.id
         assert hello["features"] == ["deltas", "metrics", "state"]
-        assert set(hello["engines"]) == {"asr", "llm", "tts", "avatar"}
+        assert set(hello["engines"]) == {"asr", "llm", "tts", "avatar", "knowledge"}
 
 
 async def test_deltas_state_and_metrics_accompany_the_answer(engine: Running) -> None:

@@ -7,7 +7,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 from ray.serve import Application
 
-from deployments import asr, avatar, llm, tts
+from deployments import asr, avatar, knowledge, llm, tts
 from deployments.resources import actor_options
 from tests.running import graph
 
@@ -16,6 +16,7 @@ BUILDERS: list[tuple[type[BaseModel], Callable[[Any], Application]]] = [
     (llm.LlmArgs, llm.build),
     (tts.TtsArgs, tts.build),
     (avatar.AvatarArgs, avatar.build),
+    (knowledge.KnowledgeArgs, knowledge.build),
 ]
 
 
@@ -42,7 +43,7 @@ def test_a_gpu_is_asked_for_only_where_there_is_one() -> None:
 
 def test_the_shipped_graph_has_one_application_for_each_box() -> None:
     applications = {app["name"]: app for app in graph(9000)["applications"]}
-    assert set(applications) == {"gateway", "asr", "llm-default", "tts", "avatar"}
+    assert set(applications) == {"gateway", "asr", "llm-default", "tts", "avatar", "knowledge"}
     for name, app in applications.items():
         (deployment,) = app["deployments"]
         assert (app["route_prefix"] == "/") == (name == "gateway")

@@ -13,6 +13,7 @@ import pytest
 from engines.avatar.musetalk.preparation import AvatarWish, Progress
 from engines.avatar.musetalk.prepared import Facts
 from engines.errors import UnusableFootage
+from engines.priority import NICENESS
 from serve_app import avatar_studio
 from serve_app.avatar_studio import GONE_S, MAX_ORDERS, RESTARTED, AvatarError, Making, Studio
 from tests.running import eventually
@@ -106,7 +107,7 @@ async def test_a_face_is_made_and_appears_as_a_whole(tmp_path: Path) -> None:
         await eventually(lambda: not leftovers(studio))
     assert studio.ready()[0].frames == 5
     assert studio.makings() == []
-    assert maker.nice == [avatar_studio.NICENESS]
+    assert maker.nice == [NICENESS]
 
 
 async def test_faces_are_made_one_after_the_other(tmp_path: Path) -> None:

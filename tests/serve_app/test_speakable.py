@@ -11,6 +11,11 @@ from serve_app.speakable import speakable
     ("written", "read"),
     [
         ("Plants need light.", "Plants need light."),
+        ("Plants need light [1]. And water[2][3].", "Plants need light. And water."),
+        ("[2] And water.", "And water."),
+        ("It is [1] light.", "It is light."),
+        ("Take a[1] of the list, not [1](https://a.org/b).", "Take a[1] of the list, not 1."),
+        ("The interval [0, 1].", "The interval [0, 1]."),
         # Markdown
         ("**Bold**, *it*, __x__, ~~old~~ and _one_.", "Bold, it, x, old and one."),
         ("***Both*** of them", "Both of them"),
@@ -102,6 +107,7 @@ def test_english(written: str, read: str) -> None:
     ("written", "read"),
     [
         ("**重点**是*这个*。", "重点是这个。"),
+        ("水在一百度沸腾[1]。【2】冰在零度融化。", "水在一百度沸腾。冰在零度融化。"),
         ("1. 第一步", "1，第一步"),
         ("2、第二步", "2，第二步"),
         ("# 标题", "标题"),

@@ -75,7 +75,7 @@ def test_a_model_runs_as_the_file_says(tmp_path: Path) -> None:
     file = tmp_path / "tutors.yaml"
     file.write_text(
         """
-        tutors: {1: {face: anna, model: "own:1", kb: kb-7}}
+        tutors: {1: {face: anna, model: "own:1", kb: kb-7, outside: general}}
         anyone: [{face: anna}]
         models:
           "own:1": {min_replicas: 0, engine: ollama}
@@ -84,6 +84,7 @@ def test_a_model_runs_as_the_file_says(tmp_path: Path) -> None:
     )
     tutors = read_tutors(file, Settings(default_llm_model="usual"))
     assert tutors.get(1).kb == "kb-7"
+    assert (tutors.get(1).outside, tutors.get(2).outside) == ("general", "say_so")
     assert {app: model.entry for app, model in tutors.llm_models.items()} == {
         "llm-own-1": ModelEntry(min_replicas=0, engine="ollama")
     }
@@ -193,6 +194,7 @@ def test_an_avatar_id_is_a_face_or_a_tutors(tutors: Tutors) -> None:
         ),
         ("anyone: [{face: mei}]\nmodels: {a: {engine: magic}}", "engine"),
         ("anyone: [{face: mei, kb: ''}]", "kb"),
+        ("anyone: [{face: mei, outside: silence}]", "outside"),
     ],
 )
 def test_a_wrong_file_is_refused_with_the_place(content: str, told: str, tmp_path: Path) -> None:

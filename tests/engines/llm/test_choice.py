@@ -8,6 +8,7 @@ import pytest
 
 from engines.base import Llm, Message
 from engines.errors import EngineError, EngineTimeout, EngineUnavailable
+from engines.knowledge.base import Found, Passage
 from engines.llm import breaker, choice
 from engines.llm.choice import (
     APOLOGY_CHINESE,
@@ -141,6 +142,10 @@ async def test_nothing_is_ever_answered_with_silence(mode: Mode) -> None:
         async with best(ollama(url), limits=Limits(first_token_s=0.2)) as llm:
             assert await answer(llm) == APOLOGY_ENGLISH
             assert await answer(llm, [Message("user", "为什么？")]) == APOLOGY_CHINESE
+            passage = Passage("Water boils at 100 degrees Celsius.", 1, "", 0)
+            found = (Found("kb", "water.md", passage, 0.9),)
+            quoted = await answer(llm, [Message("user", "When does water boil?", found)])
+            assert passage.text in quoted, "the course answers as well"
 
 
 @pytest.mark.parametrize("mode", ["breaks", "vanishes"])

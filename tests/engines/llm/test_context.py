@@ -1,16 +1,21 @@
+from itertools import pairwise
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engines.base import Message
 from engines.errors import QuestionRefused, QuestionTooLong
+from engines.knowledge.base import Found, Passage
 from engines.llm.context import (
     MESSAGE_TOKENS,
     Estimate,
     answer_tokens,
     cut,
+    fitted,
     size,
 )
+from engines.llm.grounding import BEGIN
 
 SYSTEM = Message("system", "Teach.")
 TALK = [
@@ -52,6 +57,33 @@ def test_a_prompt_that_leaves_no_room_is_the_operators_matter() -> None:
     with pytest.raises(QuestionRefused, match="LLM_CONTEXT_TOKENS") as refused:
         cut([Message("system", "word " * 100), NEWEST], 100, words)
     assert not isinstance(refused.value, QuestionTooLong)
+
+
+def sourced(*texts: str) -> Message:
+    sources = tuple(Found("kb", "water.md", Passage(t, 1, "", 0), 0.9) for t in texts)
+    return Message("user", "newest question", sources, ("Water",))
+
+
+def test_what_the_course_has_is_counted_as_it_is_told() -> None:
+    asked = [SYSTEM, *TALK, sourced("Water boils.", "Ice melts.")]
+    told = fitted(asked, room(*asked), words)
+    assert [m.content.startswith(BEGIN) for m in told] == [False] * 5 + [True, False]
+    assert room(*told) == room(*asked)
+
+
+def test_the_course_goes_before_what_was_said_before() -> None:
+    asked = sourced("Water boils.", "Ice melts.")
+    assert cut([SYSTEM, *TALK, asked], room(SYSTEM, asked), words) == [SYSTEM, asked]
+
+
+def test_sources_that_do_not_fit_are_left_out_the_last_first() -> None:
+    asked = sourced("Water boils.", "Ice melts.")
+    less = [asked, sourced("Water boils."), NEWEST]
+    for one, next_one in pairwise(less):
+        kept = cut([SYSTEM, *TALK, asked], room(SYSTEM, one) - 1, words)
+        assert (kept[0], kept[-1]) == (SYSTEM, next_one)
+    with pytest.raises(QuestionTooLong):
+        cut([SYSTEM, asked], room(SYSTEM, NEWEST) - 1, words)
 
 
 roles = st.sampled_from(["user", "assistant"])

@@ -10,7 +10,9 @@ import pytest
 
 from engines.base import Message
 from engines.errors import EngineError, EngineUnavailable, QuestionRefused, QuestionTooLong
+from engines.knowledge.base import Found, Passage
 from engines.llm import ollama
+from engines.llm.grounding import BEGIN
 from engines.llm.ollama import OllamaLlm
 from engines.llm.options import LlmOptions
 from tests.ollama_server import WORDS, FakeOllama, Mode, ollama_server
@@ -51,6 +53,18 @@ async def test_the_answer_streams_and_the_conversation_is_passed_on() -> None:
     assert (asked["stream"], asked["keep_alive"]) == (True, "30m")
     assert asked["options"] == {"temperature": 0.4, "num_ctx": 8192, "num_predict": 1024}
     assert "think" not in asked, "a model that cannot think refuses to be asked about it"
+
+
+async def test_the_course_is_told_as_material() -> None:
+    fake = FakeOllama()
+    sources = (Found("kb", "water.md", Passage("Water boils.", 1, "", 0), 0.9),)
+    with ollama_server(fake) as url:
+        async with connected(url) as llm:
+            assert [t async for t in llm.reply([ASKED[0], Message("user", "When?", sources)])]
+    system, data, question = fake.asked[0]["messages"]
+    assert BEGIN in system["content"]
+    assert data["content"].startswith(BEGIN) and "| Water boils." in data["content"]
+    assert question == {"role": "user", "content": "When?"}
 
 
 async def test_the_options_are_passed_on() -> None:

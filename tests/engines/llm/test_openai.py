@@ -9,6 +9,8 @@ import pytest
 
 from engines.base import Message
 from engines.errors import EngineError, EngineUnavailable, QuestionRefused, QuestionTooLong
+from engines.knowledge.base import Found, Passage
+from engines.llm.grounding import BEGIN
 from engines.llm.openai import OpenAiLlm
 from engines.llm.options import LlmOptions
 from tests.openai_server import WORDS, FakeOpenAi, openai_server
@@ -49,6 +51,21 @@ async def test_the_answer_streams_and_the_conversation_is_passed_on(suffix: str)
     told = [asked[name] for name in ("model", "stream", "temperature", "max_tokens", "stop")]
     assert told == ["qwen", True, 0.4, 1024, ["END"]]
     assert asked["chat_template_kwargs"] == {"enable_thinking": False}
+
+
+async def test_the_course_is_told_as_material_and_no_speaker_twice_in_a_row() -> None:
+    fake = FakeOpenAi()
+    sources = (Found("kb", "water.md", Passage("Water boils.", 1, "", 0), 0.9),)
+    asked = [*ASKED, Message("user", "When?", sources)]
+    with openai_server(fake) as url:
+        async with connected(url) as llm:
+            await anext(told := llm.reply(asked))
+            await told.aclose()
+    system, question = fake.asked[0]["messages"]
+    assert (system["role"], question["role"]) == ("system", "user")
+    why, data, when = question["content"].split("\n\n")
+    assert (why, when) == ("Why?", "When?")
+    assert data.startswith(BEGIN) and "| Water boils." in data
 
 
 async def test_a_strict_server_is_asked_more_plainly() -> None:
