@@ -5,19 +5,11 @@ from typing import Annotated
 
 import typer
 
+from cli.options import Key, Url
 from cli.surroundings import api_key, settings_in_force
 from cli.telling import told
 
 avatar = typer.Typer(help="Make faces of photos and clips.", no_args_is_help=True)
-
-Url = Annotated[
-    str | None,
-    typer.Option(help="The engine's address.", show_default="that of the settings"),
-]
-Key = Annotated[
-    str | None,
-    typer.Option("--api-key", help="The engine's key.", show_default="ENGINE_API_KEY"),
-]
 
 
 @avatar.command("add")

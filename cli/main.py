@@ -21,6 +21,7 @@ import typer
 from cli.avatar import avatar
 from cli.errors import WrongUsage
 from cli.kb import kb
+from cli.options import Key, Url
 from cli.surroundings import PROJECT, api_key, settings_in_force
 from cli.telling import FAILED, told
 from cli.tutors import tutors
@@ -49,13 +50,6 @@ Foreground = Annotated[
     bool, typer.Option("--foreground", help="Stay attached and show the log; Ctrl-C stops it.")
 ]
 Wait = Annotated[float, typer.Option(help="Seconds to wait until it is up.", min=1)]
-Url = Annotated[
-    str | None, typer.Option(help="The engine's address.", show_default="that of the settings")
-]
-Key = Annotated[
-    str | None,
-    typer.Option("--api-key", help="The engine's key.", show_default="ENGINE_API_KEY"),
-]
 
 DEFAULT_CONFIG = PROJECT / "configs" / "serve.yaml"
 DEFAULT_WAIT_S = 180.0

@@ -40,9 +40,13 @@ class Place:
     other: str = ""
     """The graph of an engine that runs and reads another file."""
 
+    @property
+    def faces(self) -> FaceNames:
+        return FaceNames(self.settings.avatars_folder)
+
     def tutors(self) -> Tutors:
         """Raises `SettingsError`."""
-        return read_tutors(self.file, self.settings, FaceNames(self.settings.avatars_folder))
+        return read_tutors(self.file, self.settings, self.faces)
 
 
 def place(settings: Settings, config: Path | None) -> Place:
@@ -83,7 +87,7 @@ class Row:
 def rows(where: Place) -> list[Row]:
     """Raises `SettingsError`."""
     tutors = where.tutors()
-    apps, faces = _applications(where), FaceNames(where.settings.avatars_folder)
+    apps, faces = _applications(where), where.faces
     named = [_row(tutors, id, entry, apps, faces) for id, entry in tutors.file.tutors.items()]
     return named + [_row(tutors, None, entry, apps, faces) for entry in tutors.file.anyone]
 
@@ -166,9 +170,7 @@ def _change(where: Place, changes: Iterable[Callable[[str], str]]) -> None:
     text = where.file.read_text("utf-8")
     for change in changes:
         text = change(text)
-    parsed(
-        text, str(where.file), FaceNames(where.settings.avatars_folder)
-    )  # nothing is written that the engine would refuse
+    parsed(text, str(where.file), where.faces)  # nothing is written that would be complained of
     write(where.file, text)
 
 

@@ -6,6 +6,7 @@ import base64
 import contextlib
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -44,11 +45,18 @@ ANSWER_LIMIT_S = 60.0
 Event = dict[str, Any]
 
 
+OWN_PORTS = range(20_000, 32_000)
+"""Above those of Ray's workers, and below those that the system gives to whoever asks for any: Ray
+takes dozens of these while it starts, and one of them might be ours."""
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """One that nobody has at the moment."""
+    while True:
+        port = random.choice(OWN_PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 @dataclass(frozen=True)
@@ -369,7 +377,7 @@ def _health(running: Running) -> dict[str, Any] | None:
         answer = httpx.get(f"{running.url}/health", timeout=5)
     except httpx.HTTPError:
         return None
-    if answer.status_code != 200:
+    if answer.status_code != 200 or "json" not in answer.headers.get("content-type", ""):
         return None
     body = answer.json()
     return body if isinstance(body, dict) else {}

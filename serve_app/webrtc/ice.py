@@ -10,7 +10,7 @@ import ipaddress
 import random
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -175,8 +175,7 @@ class IceConnection(aioice.Connection):
             net.ports_taken |= refused.errno == errno.EADDRINUSE
             return None
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, UDP_SOCKET_BUFFER_SIZE)
-        loop = asyncio.get_running_loop()
-        _, protocol = await loop.create_datagram_endpoint(lambda: _Ear(self, net), sock=sock)
+        protocol = await _opened(sock, lambda: _Ear(self, net))
         host, port = sock.getsockname()[:2]
         # Of several addresses, the one that leads nowhere but here comes last.
         preference = 0 if host == LOOPBACK else 65535
@@ -288,6 +287,20 @@ async def _reflected(host: StunProtocol, server: tuple[str, int]) -> Candidate:
 def _may_reflect(ip: str) -> bool:
     """aioice asks over IPv4 only; nothing gets out from loopback."""
     return ipaddress.ip_address(ip).version == 4 and ip != LOOPBACK
+
+
+async def _opened(sock: socket.socket, ear: Callable[[], "_Ear"]) -> "_Ear":
+    """A transport on the socket; none is left behind when the caller is cancelled."""
+    loop = asyncio.get_running_loop()
+    opening = asyncio.ensure_future(loop.create_datagram_endpoint(ear, sock=sock))
+    try:
+        protocol: _Ear = (await asyncio.shield(opening))[1]
+        return protocol
+    except asyncio.CancelledError:
+        await asyncio.wait([opening])  # a moment: nobody else is asked
+        if not opening.cancelled() and opening.exception() is None:
+            opening.result()[0].close()
+        raise
 
 
 def _socket(ip: str, ports: tuple[int, int] | None) -> socket.socket:

@@ -1,4 +1,5 @@
 import asyncio
+import gc
 import logging
 import socket
 import time
@@ -8,6 +9,7 @@ from dataclasses import dataclass
 
 import aioice
 import pytest
+import uvloop
 from aiortc import RTCPeerConnection, rtcicetransport
 
 from serve_app.webrtc.diagnosis import Facts, diagnose
@@ -334,3 +336,23 @@ def dead_port() -> int:
         probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+async def gather_and_be_cancelled(steps: int) -> None:
+    """Gathering is given up after so many rounds of the event loop."""
+    with network(IceNetwork(IceServers(), loopback=True)):
+        connection = IceConnection(ice_controlling=True)
+    gathering = asyncio.create_task(connection.gather_candidates())
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    gathering.cancel()
+    await asyncio.wait([gathering])
+    await connection.close()
+
+
+@pytest.mark.parametrize("steps", range(1, 13))
+def test_gathering_that_is_given_up_leaves_no_socket_behind(steps: int) -> None:
+    """On the event loop of the server, which warns of each that is left; warnings are errors."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(gather_and_be_cancelled(steps))
+    gc.collect()
