@@ -414,4 +414,5 @@ async def test_an_interrupt_stops_the_turn_and_keeps_what_was_heard(engine: Runn
 async def test_an_interrupt_of_nothing_is_answered(engine: Running) -> None:
     async with engine.conversation() as (_, talk):
         interrupted = await talk.ask(type="interrupt")
-        assert interrupted == {"type": "interrupted", "heard": "", "stop_ms": 0.0}
+        assert interrupted.pop("stop_ms") < 1000
+        assert interrupted == {"type": "interrupted", "heard": ""}
