@@ -19,6 +19,7 @@ from cli.ports import holder, is_free
 from cli.record import Record, RunFolder
 from cli.surroundings import PROJECT, run_folder
 from serve_app.settings import Settings
+from serve_app.tutor_store import given_tutors
 from serve_app.tutors import read_tutors
 
 ROUNDS = (
@@ -105,6 +106,7 @@ class Engine:
     def _graph(self, config: Path) -> Graph:
         graph = read_graph(config)
         tutors = read_tutors(PROJECT / tutors_file(graph), self._settings)
+        tutors.give(given_tutors(self._settings.database))
         address = (self._settings.management_api_host, self._settings.management_api_port)
         return resolved(graph, address, tutors.llm_models)
 

@@ -44,11 +44,13 @@ from serve_app.memories import memories
 from serve_app.memory import Memory
 from serve_app.memory_store import MemoryStore
 from serve_app.minds import minds
+from serve_app.roster import Roster, roster
 from serve_app.services import Engines, Services
 from serve_app.sessions import Limits, Session, Sessions, session_id_in
 from serve_app.settings import Settings
 from serve_app.store import open_database
 from serve_app.switchboard import Switchboard
+from serve_app.tutor_store import Staff, TutorStore
 from serve_app.tutors import Tutors
 from serve_app.voices import Voices, voices
 from serve_app.webrtc.peers import Peers
@@ -258,7 +260,7 @@ def create_api(settings: Settings, engines: Engines, tutors: Tutors) -> FastAPI:
     api.add_middleware(HostCheck, settings=settings)
     for prefix in ("/v1", "/mgmt/v1"):
         api.include_router(management, prefix=prefix)
-        for guarded in (voices, avatars, knowledge, memories):
+        for guarded in (voices, avatars, knowledge, memories, roster):
             api.include_router(guarded, prefix=prefix, dependencies=[Depends(require_key)])
         api.include_router(public, prefix=prefix)
     api.include_router(public)
@@ -290,6 +292,11 @@ def _lifespan(
                 tokens=room(settings.llm_context_tokens),
             )
             api.state.avatars = Avatars(studio, FACES, tutors.wearers)
+            staff = Staff(TutorStore(database), tutors)
+            await staff.look()  # before the first session
+            api.state.roster = Roster(
+                staff, settings, engines.faces, api.state.voices, engines.states
+            )
             peers = Peers(settings, engines.backdrop, engines.shown)
             async with peers, asyncio.TaskGroup() as tasks:
                 api.state.services = Services(
@@ -299,6 +306,7 @@ def _lifespan(
                     tasks.create_task(switchboard.watch(), name="watch"),
                     tasks.create_task(switchboard.expire(), name="expire"),
                     tasks.create_task(tutors.follow(), name="tutors"),
+                    tasks.create_task(staff.follow(), name="staff"),
                     tasks.create_task(studio.work(), name="studio"),
                     tasks.create_task(memory.work(), name="memory"),
                 ]

@@ -138,6 +138,25 @@ class MemoryReading(Table):
     """Nothing of it is to be remembered any more."""
 
 
+class TutorsRevision(Table):
+    """One row that every change of a given tutor writes first: its lock puts the changes in order,
+    and a look at its number tells a gateway whether there is anything new."""
+
+    __tablename__ = "given_tutors_revision"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column(BigInteger, default=0)
+
+
+class TutorRow(Table):
+    """A tutor that was given over REST; it goes before one of the tutors' file."""
+
+    __tablename__ = "given_tutors"
+    id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    entry: Mapped[str] = mapped_column(Text)
+    """JSON, as an entry of the tutors' file."""
+    updated_at: Mapped[datetime] = mapped_column(UtcTime)
+
+
 @asynccontextmanager
 async def open_database(url: str) -> AsyncIterator[AsyncEngine]:
     """Connect, create what is missing, and close at the end."""
@@ -182,6 +201,8 @@ async def _create_tables(engine: AsyncEngine) -> None:
                         await connection.execute(CreateIndex(index, if_not_exists=True))
                 if await connection.scalar(select(Admission.id)) is None:
                     await connection.execute(insert(Admission).values(id=1, granted=0))
+                if await connection.scalar(select(TutorsRevision.id)) is None:
+                    await connection.execute(insert(TutorsRevision).values(id=1, number=0))
             return
         except DBAPIError:
             # Replicas that start together get in each other's way; one of them has done it.

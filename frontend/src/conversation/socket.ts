@@ -1,0 +1,131 @@
+// The socket through which the page talks with the engine; comes back by itself when it breaks.
+
+import type { ClientEvent, EngineEvent } from "../wire/generated";
+
+const FEATURES = ["captions", "deltas", "ice_servers", "metrics", "sources", "state", "stream_in"];
+const FIRST_WAIT_MS = 500;
+const LONGEST_WAIT_MS = 15_000;
+const PING_MS = 15_000;
+const SILENCE_MS = 40_000; // two pings unanswered, and some: the network is gone, though nobody said so
+const MOST_WAITING_BYTES = 256_000; // eight seconds of sound: later it would be heard too late
+
+export interface SocketEvents {
+  event(event: EngineEvent): void;
+  /** It has answered our hello. */
+  up(): void;
+  down(code: number): void;
+  /** It is time to connect again. */
+  retry(): void;
+}
+
+/** The login, which is renewed while the socket is open. */
+export interface Login {
+  current(): string | null;
+  subscribe(changed: () => void): () => void;
+}
+
+export class EngineSocket {
+  isUp = false;
+  private socket: WebSocket | null = null;
+  private wanted = false;
+  private waitMs = FIRST_WAIT_MS;
+  private lastHeardMs = 0;
+  private retry: ReturnType<typeof setTimeout> | undefined;
+  private ping: ReturnType<typeof setInterval> | undefined;
+
+  private unsubscribe: (() => void) | null = null;
+
+  constructor(
+    private readonly login: Login,
+    private readonly events: SocketEvents,
+  ) {}
+
+  connect(url: URL): void {
+    this.wanted = true;
+    const token = this.login.current();
+    if (this.socket || !token) return; // without a login the page is being left
+    this.unsubscribe ??= this.login.subscribe(() => this.prolong());
+    clearTimeout(this.retry);
+    this.ping ??= setInterval(() => this.keepAlive(), PING_MS);
+    // As a subprotocol the token stays out of logs of addresses.
+    const socket = new WebSocket(url, ["bearer", token]);
+    this.socket = socket;
+    socket.binaryType = "arraybuffer";
+    socket.onopen = () => this.greet();
+    socket.onmessage = ({ data }) => this.take(data);
+    socket.onclose = ({ code }) => this.lost(socket, code);
+  }
+
+  /** Says hello, which also renews the ICE servers. */
+  greet(): void {
+    this.lastHeardMs = performance.now();
+    this.send({ type: "hello", features: FEATURES });
+  }
+
+  /** Whether it could be sent. */
+  send(message: ClientEvent): boolean {
+    if (this.socket?.readyState !== WebSocket.OPEN) return false;
+    this.socket.send(JSON.stringify(message));
+    return true;
+  }
+
+  /** Live sound: PCM s16 at 16 kHz. Dropped when the network cannot take it in time. */
+  sendSound(samples: Int16Array<ArrayBuffer>): void {
+    if (!this.isUp || !this.socket || this.socket.bufferedAmount > MOST_WAITING_BYTES) return;
+    this.socket.send(samples);
+  }
+
+  close(): void {
+    this.wanted = false;
+    clearTimeout(this.retry);
+    clearInterval(this.ping);
+    this.ping = undefined;
+    this.unsubscribe?.();
+    this.unsubscribe = null;
+    const socket = this.socket;
+    this.socket = null;
+    this.isUp = false;
+    socket?.close();
+  }
+
+  /** The web server ends the socket with the login that it began with, unless it is told of a newer one. */
+  private prolong(): void {
+    const token = this.login.current();
+    if (token && this.socket?.readyState === WebSocket.OPEN)
+      this.socket.send(JSON.stringify({ type: "login", token }));
+  }
+
+  private take(data: unknown): void {
+    if (typeof data !== "string") return;
+    this.lastHeardMs = performance.now();
+    const event = JSON.parse(data) as EngineEvent;
+    if (event.type === "pong") return;
+    this.events.event(event);
+    if (event.type !== "hello" || this.isUp) return;
+    this.waitMs = FIRST_WAIT_MS;
+    this.isUp = true;
+    this.events.up();
+  }
+
+  private lost(socket: WebSocket, code: number): void {
+    if (socket !== this.socket) return;
+    this.socket = null;
+    this.isUp = false;
+    this.events.down(code);
+    if (!this.wanted) return;
+    // Not all pages at the same moment.
+    this.retry = setTimeout(() => this.events.retry(), this.waitMs * (0.75 + Math.random() / 2));
+    this.waitMs = Math.min(this.waitMs * 2, LONGEST_WAIT_MS);
+  }
+
+  private keepAlive(): void {
+    const socket = this.socket;
+    if (!socket) return;
+    if (performance.now() - this.lastHeardMs > SILENCE_MS && this.isUp) {
+      this.lost(socket, 1006);
+      socket.close();
+    } else {
+      this.send({ type: "ping" });
+    }
+  }
+}
