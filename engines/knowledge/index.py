@@ -31,6 +31,9 @@ OPEN_PASSAGES = 300_000
 """Of all bases that are held open: some 1 GB without vectors. Those that were searched longest ago
 are closed; opening one again takes 30 µs for each passage."""
 
+OPEN_BASES = 300
+"""Likewise, however little is in them: each takes 0.8 MB, and 15 ms to be opened."""
+
 REMOTE_FRESH_S = 2.0
 """Object storage is asked for newer versions no more often than this, as asking takes some 30 ms; a
 folder is asked at each search, in 0.2 ms."""
@@ -89,14 +92,18 @@ class KnowledgeIndex:
         vectors = None if embedded is None else embedded.vectors.astype(np.float16)
         shelved = Shelved(document, uuid.uuid4().hex, embedded.space if embedded else "")
         self._shelf.put_blob(kb_id, shelved.blob, packed(contents(passages, vectors)))
-        self._shelf.change(kb_id, lambda old: _with(old, shelved))
+        try:
+            self._shelf.change(kb_id, lambda old: _with(old, shelved))
+        except (UnknownKnowledge, UnusableDocument):  # removed meanwhile: nothing of it may stay
+            self._shelf.discard(kb_id, shelved.blob)
+            raise
 
     def drop(self, kb_id: str, name: str) -> None:
         """Raises `UnknownKnowledge`."""
         self._shelf.change(kb_id, lambda old: _without(old, name))
 
     def passages(self, kb_id: str, name: str) -> tuple[Passage, ...]:
-        """All of a document. Raises `UnknownKnowledge`."""
+        """All of a document. Raises `UnknownKnowledge`, and `EngineError` when it is damaged."""
         return self._contents(kb_id, name).passages
 
     def has_vectors(self, kb_id: str, embedder: str) -> bool:
@@ -142,7 +149,8 @@ class KnowledgeIndex:
 
     def _opened(self, kb_id: str) -> OpenBase:
         with self._opening:
-            opened = self._open.setdefault(kb_id, _Opened(OpenBase(self._shelf, kb_id)))
+            opened = self._open.get(kb_id) or _Opened(OpenBase(self._shelf, kb_id))
+            self._open[kb_id] = opened
             self._open.move_to_end(kb_id)
         try:
             opened.follow(0.0 if self._shelf.is_folder else REMOTE_FRESH_S)
@@ -156,16 +164,17 @@ class KnowledgeIndex:
     def _close_oldest(self) -> None:
         with self._opening:
             held = sum(opened.base.passages for opened in self._open.values())
-            while held > OPEN_PASSAGES and len(self._open) > 1:
+            while len(self._open) > 1 and (held > OPEN_PASSAGES or len(self._open) > OPEN_BASES):
                 held -= self._open.popitem(last=False)[1].base.passages
 
     def _contents(self, kb_id: str, name: str) -> Contents:
         while True:
-            shelved = self._shelf.version(kb_id).named(name)
+            version = self._shelf.version(kb_id)
+            shelved = version.named(name)
             if shelved is None:
                 raise _no_document(kb_id, name)
             try:
-                return unpacked(self._shelf.blob(kb_id, shelved.blob), name)
+                return unpacked(self._shelf.held(version, shelved), name)
             except FileNotFoundError:
                 continue  # replaced meanwhile
 

@@ -7,12 +7,17 @@ import threading
 import time
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from engines.errors import EngineUnavailable
 from engines.knowledge import index as index_module
 from engines.knowledge.index import KnowledgeIndex
+from engines.knowledge.index_shelf import Shelf
+from engines.knowledge.sample import put_sample
+from engines.knowledge.spool import Spool
+from tests.course import FOLDER
 from tests.engines.knowledge.bases import WATER, about_water, ask, document, passages, texts
 from tests.running import free_port
 
@@ -107,3 +112,17 @@ def test_nodes_that_write_at_once_lose_nothing() -> None:
 def test_a_bucket_that_is_not_there_is_told() -> None:
     with pytest.raises(EngineUnavailable, match="Check KNOWLEDGE_URI"):
         KnowledgeIndex("s3://nowhere/one").create("water")
+
+
+@pytest.mark.usefixtures("keys")
+def test_the_sample_course_is_put_once_by_whichever_machine(tmp_path: Path) -> None:
+    uri = "s3://courses/sample"
+    put_sample(FOLDER, uri, tmp_path / "one")
+    assert len(Spool(tmp_path / "one").jobs("weather")) == 4
+    put_sample(FOLDER, uri, tmp_path / "two")
+    Shelf(uri).remove("weather")
+    put_sample(FOLDER, uri, tmp_path / "three")
+    assert (
+        Spool(tmp_path / "two").jobs("weather") == Spool(tmp_path / "three").jobs("weather") == []
+    )
+    assert Shelf(uri).bases() == []
