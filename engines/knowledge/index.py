@@ -86,14 +86,17 @@ class KnowledgeIndex:
         passages: Sequence[Passage],
         embedded: Embedded | None = None,
     ) -> None:
-        """Replaces a document of this name as a whole. Raises `UnknownKnowledge`, and
-        `UnusableDocument` when the same file is there under another name."""
+        """Replaces a document of this name as a whole, unless that was sent later. Raises
+        `UnknownKnowledge`, and `UnusableDocument` when the same file is there under another
+        name."""
         _refuse_duplicate(self._shelf.version(kb_id), document)
         vectors = None if embedded is None else embedded.vectors.astype(np.float16)
         shelved = Shelved(document, uuid.uuid4().hex, embedded.space if embedded else "")
         self._shelf.put_blob(kb_id, shelved.blob, packed(contents(passages, vectors)))
         try:
             self._shelf.change(kb_id, lambda old: _with(old, shelved))
+        except _SentLater:  # and was read by another process meanwhile
+            self._shelf.discard(kb_id, shelved.blob)
         except (UnknownKnowledge, UnusableDocument):  # removed meanwhile: nothing of it may stay
             self._shelf.discard(kb_id, shelved.blob)
             raise
@@ -195,8 +198,15 @@ class _Opened:
             self.looked_s = now_s
 
 
+class _SentLater(Exception):
+    """There is one of this name that was sent later."""
+
+
 def _with(old: Version, shelved: Shelved) -> Version:
     _refuse_duplicate(old, shelved.document)
+    there = old.named(shelved.document.name)
+    if there is not None and there.document.added_s > shelved.document.added_s:
+        raise _SentLater
     others = [each for each in old.shelved if each.document.name != shelved.document.name]
     return replace(old, shelved=(*others, shelved))
 

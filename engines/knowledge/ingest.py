@@ -143,7 +143,7 @@ class Ingest:
             pages=extracted.pages,
             passages=len(cut),
             notes=extracted.notes,
-            added_s=time.time(),
+            added_s=taken.sent_s,
         )
         with told_to(partial(self._embedded, taken)):
             await self._library.put(job.kb_id, document, cut)

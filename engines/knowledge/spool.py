@@ -91,6 +91,11 @@ class Taken:
     def upload(self) -> Path:
         return self.folder / _UPLOAD
 
+    @property
+    def sent_s(self) -> float:
+        """Unix time at which all of it had been received."""
+        return int(self.folder.name.partition("-")[0]) / 1e9
+
 
 class Abandoned(Exception):
     """Nobody wants this document any more, or another process has taken it over."""

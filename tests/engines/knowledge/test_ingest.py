@@ -21,6 +21,7 @@ from engines.knowledge.catalogue import Catalogue
 from engines.knowledge.documents.extract import READER, extract
 from engines.knowledge.embedding import BestEmbedder
 from engines.knowledge.index import KnowledgeIndex
+from engines.knowledge.index_shelf import Shelf
 from engines.knowledge.ingest import WENT_WRONG, Ingest, Read
 from engines.knowledge.library import Library
 from engines.knowledge.listing import Entry
@@ -284,6 +285,36 @@ class Late(Library):
     async def put(self, kb_id: str, document: Document, passages: Sequence[Passage]) -> None:
         await super().put(kb_id, document, passages)
         self.happens()
+
+
+async def test_an_older_version_that_comes_late_does_not_replace_a_newer_one(
+    shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held, go_on, put_blob = threading.Event(), threading.Event(), Shelf.put_blob
+
+    def late(self: Shelf, kb_id: str, blob: str, data: bytes) -> None:
+        if not held.is_set():
+            held.set()
+            go_on.wait(LIMIT_S)
+        put_blob(self, kb_id, blob, data)
+
+    def told(file: Path, name: str) -> Extracted:
+        return Extracted((Block(file.read_text()),), 0)
+
+    monkeypatch.setattr(Shelf, "put_blob", late)
+    other = shop_at(tmp_path)
+    async with shop.working(told):
+        await shop.send("a.txt", b"An old saxophone.")
+        await eventually(held.is_set, LIMIT_S)
+        async with other.working(told):
+            await other.send("a.txt", b"A new trumpet.")
+            assert (await other.settled("a.txt")).state == "ready"
+            go_on.set()
+            await shop.send("last.txt", b"A piano.")  # read behind the late one by its process,
+            assert (await shop.settled("last.txt")).state == "ready"  # or by the other
+            await eventually(lambda: not shop.spool.jobs("physics"), LIMIT_S)
+        assert await shop.found("trumpet") == [("a.txt", None)]
+        assert await shop.found("saxophone") == []
 
 
 async def test_one_removed_while_it_is_put_there_goes_again(shop: Shop, tmp_path: Path) -> None:
