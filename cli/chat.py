@@ -2,9 +2,10 @@
 
 import base64
 import contextlib
+import difflib
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,10 @@ from cli.errors import CommandError, WrongUsage
 from cli.screen import complain, out, say
 from wire.events import MAX_MESSAGE_BYTES
 
-FEATURES = ["deltas", "state"]
+FEATURES = ["deltas", "state", "sources"]
 QUIT = ("/quit", "/exit")
+SHOWN_BASES = 5
+"""More names are for `tutor kb list`."""
 FORMAT_OF_SUFFIX = {".wav": "wav", ".mp3": "mp3", ".ogg": "ogg"}
 
 MAX_RECORDING_BYTES = MAX_MESSAGE_BYTES // 4 * 3 - 1024
@@ -35,6 +38,8 @@ class ChatWish:
     video: Path | None = None
     audio: Path | None = None
     avatar: str | None = None
+    kb: str | None = None
+    """Knowledge base; None: the tutor's own, if it has one."""
 
     @property
     def avatar_id(self) -> str | None:
@@ -65,6 +70,8 @@ class Answer:
     text: str = ""
     voice: str | None = None
     video: str | None = None
+    sources: list[Event] = field(default_factory=list)
+    """What of the course it stands on."""
     failed: bool = False
     line_open: bool = False
     """The cursor stands behind words of the answer."""
@@ -81,7 +88,9 @@ class Answer:
 def chat(client: Client, wish: ChatWish) -> bool:
     """Whether every question was answered. Raises `CommandError`."""
     wish.check()
-    session = client.create(wish.tutor_id, wish.student_id)
+    if wish.kb is not None:
+        _demand_base(client, wish.kb)
+    session = client.create(wish.tutor_id, wish.student_id, wish.kb)
     try:
         url = client.socket_url(session.session_id)
         with client.talk(url, session.engine_token) as socket:
@@ -96,6 +105,16 @@ def chat(client: Client, wish: ChatWish) -> bool:
         # It has ended already when its time was over, or the engine is gone.
         with contextlib.suppress(CommandError):
             client.end(session.session_id)
+
+
+def _demand_base(client: Client, kb_id: str) -> None:
+    """Raises `WrongUsage` for a knowledge base that is not there."""
+    known = [base.kb_id for base in client.bases()]
+    if kb_id not in known:
+        close = difflib.get_close_matches(kb_id, known, 3) or known[:SHOWN_BASES]
+        such = f"Such as {', '.join(close)}; `tutor kb list`" if known else "`tutor kb add`"
+        does = "shows all." if known else "makes one of your documents."
+        raise WrongUsage(f"There is no knowledge base {kb_id!r}.", f"{such} {does}")
 
 
 class Conversation:
@@ -141,6 +160,7 @@ class Conversation:
             _end_line(answer)
             say("[cut off]", "dim")
         self._answers += 1
+        _show_sources(answer.sources)
         self._keep(answer)
         out.print(Text(answer.timing(), style="dim"))
         return bool(answer.text) and not answer.failed
@@ -184,14 +204,17 @@ def _show(event: Event, answer: Answer) -> None:
             out.print(Text(event["content"]), end="", soft_wrap=True)
         case "audio_delta":
             answer.mark("first sound")
+        case "sources":
+            answer.sources = event["items"]
         case "text" | "video":
             _close(event, answer)
         case "audio":
             answer.voice = event["data"]
         case "error":
-            answer.failed = True
+            # `degraded`: it is answered all the same, without the course.
+            answer.failed |= event["code"] != "degraded"
             _end_line(answer)
-            complain(event["content"])
+            complain(event["content"], "red" if answer.failed else "yellow")
         case _:
             pass  # states, and what a later engine may tell
 
@@ -204,6 +227,13 @@ def _close(event: Event, answer: Answer) -> None:
     _end_line(answer)
     answer.voice = event.get("audio")
     answer.video = event.get("video")
+
+
+def _show_sources(sources: Sequence[Event]) -> None:
+    """Where in the course each is, and its words."""
+    for source in sources:
+        page = f", page {source['page']}" if source.get("page") is not None else ""
+        say(f"  {source['document']}{page}: “{' '.join(source['quote'].split())}”", "dim")
 
 
 def _end_line(answer: Answer) -> None:

@@ -15,7 +15,14 @@ from websockets.sync.client import ClientConnection, connect
 
 from cli.errors import CommandError, EngineNotRunning, Refused, WrongUsage
 from serve_app.settings import is_loopback
-from wire.rest import Health, SessionCreate, SessionCreated, SessionPublic, VoicePublic
+from wire.rest import (
+    Health,
+    KnowledgePublic,
+    SessionCreate,
+    SessionCreated,
+    SessionPublic,
+    VoicePublic,
+)
 
 Event = dict[str, Any]
 
@@ -107,8 +114,8 @@ class Client:
         except ValidationError as foreign:
             raise CommandError(f"What answers at {self.url} is not this engine.") from foreign
 
-    def create(self, tutor_id: int, student_id: int) -> SessionCreated:
-        wish = SessionCreate(tutor_id=tutor_id, student_id=student_id)
+    def create(self, tutor_id: int, student_id: int, kb_id: str | None = None) -> SessionCreated:
+        wish = SessionCreate(tutor_id=tutor_id, student_id=student_id, kb_id=kb_id)
         answer = self._ask("POST", "/v1/sessions", wish.model_dump())
         return SessionCreated.model_validate_json(answer.content)
 
@@ -118,6 +125,11 @@ class Client:
 
     def voices(self) -> list[VoicePublic]:
         return TypeAdapter(list[VoicePublic]).validate_json(self._ask("GET", "/v1/voices").content)
+
+    def bases(self) -> list[KnowledgePublic]:
+        """The knowledge bases."""
+        listed = self._ask("GET", "/v1/knowledge").content
+        return TypeAdapter(list[KnowledgePublic]).validate_json(listed)
 
     def end(self, session_id: str) -> int:
         """The HTTP status of the answer."""

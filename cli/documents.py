@@ -32,16 +32,12 @@ READABLE = (
 SHOWN_CHARS = 400
 """Of a passage that was found; all of it with `--json`."""
 
-_BASES = TypeAdapter(list[KnowledgePublic])
 _DOCUMENTS = TypeAdapter(list[DocumentPublic])
 _FOUND = TypeAdapter(list[FoundPublic])
 
 
 class KnowledgeClient(SendingClient):
     """The engine's knowledge bases."""
-
-    def bases(self) -> list[KnowledgePublic]:
-        return _BASES.validate_json(self._ask("GET", PATH).content)
 
     def create_base(self, kb_id: str) -> KnowledgePublic:
         answer = self._ask("POST", PATH, {"kb_id": kb_id})
@@ -84,6 +80,9 @@ def files_of(paths: Iterable[Path]) -> dict[str, Path]:
     """What the documents are to be called → their files: those of a folder after their places in
     it. Raises `WrongUsage`."""
     named = [pair for path in paths for pair in _named(path)]
+    for name, file in named:
+        if not name.isprintable():  # as Python shows bytes that are no UTF-8, too
+            raise WrongUsage(f"The name {name!r} cannot be shown.", f"Rename {str(file)!r}.")
     twice = [name for name, count in Counter(name for name, _ in named).items() if count > 1]
     if twice:
         raise WrongUsage(
@@ -139,8 +138,11 @@ class _Adding:
         self._names = {each.sha256: each.name for each in there.values() if each.sha256}
 
     def add(self, name: str, file: Path, title: str, *, quiet: bool) -> Outcome:
-        with file.open("rb") as opened:
-            sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
+        try:
+            with file.open("rb") as opened:
+                sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
+        except OSError as error:
+            return Outcome(name, "failed", f"It cannot be read here: {error.strerror}.")
         before = self._there.get(name)
         if before is not None and before.sha256 == sha256:
             return Outcome(name, "unchanged")

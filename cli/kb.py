@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.errors import WrongUsage
+from cli.options import Key, Url
 from cli.surroundings import api_key, settings_in_force
 from cli.telling import FAILED, told
 
@@ -21,14 +22,6 @@ kb = typer.Typer(
 
 Base = Annotated[str, typer.Argument(metavar="BASE", help="The knowledge base's id.")]
 AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
-Url = Annotated[
-    str | None,
-    typer.Option(help="The engine's address.", show_default="that of the settings"),
-]
-Key = Annotated[
-    str | None,
-    typer.Option("--api-key", help="The engine's key.", show_default="ENGINE_API_KEY"),
-]
 
 
 @kb.command()

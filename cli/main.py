@@ -182,6 +182,14 @@ def chat(  # noqa: PLR0913 - typer makes an option of each argument
         str | None,
         typer.Option("--avatar", help="The face: mei, anna, david, or a prepared one."),
     ] = None,
+    kb: Annotated[
+        str | None,
+        typer.Option(
+            metavar="BASE",
+            help="Knowledge base, see `tutor kb list`.",
+            show_default="the tutor's own",
+        ),
+    ] = None,
     url: Url = None,
     key: Key = None,
 ) -> None:
@@ -191,7 +199,7 @@ def chat(  # noqa: PLR0913 - typer makes an option of each argument
         from cli.client import Client
 
         settings = settings_in_force()
-        wish = ChatWish(tutor, student, text, say, video, audio, face)
+        wish = ChatWish(tutor, student, text, say, video, audio, face, kb)
         with Client(url or settings.http_url, api_key(settings, key)) as client:
             if not chat(client, wish):
                 raise typer.Exit(FAILED)

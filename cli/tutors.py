@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.text import Text
@@ -120,7 +120,15 @@ def add(  # noqa: PLR0913 - typer makes an option of each argument
     prompt_file: Annotated[
         Path | None, typer.Option(exists=True, dir_okay=False, help="The same, from a file.")
     ] = None,
-    kb: Annotated[str | None, typer.Option(help="Knowledge base. Kept, and not used yet.")] = None,
+    kb: Annotated[str | None, typer.Option(help="Knowledge base, see `tutor kb list`.")] = None,
+    outside: Annotated[
+        Literal["say_so", "general"] | None,
+        typer.Option(
+            help="A question that the course does not answer: say_so, or general, which answers "
+            "from general knowledge and says so.",
+            show_default="say_so",
+        ),
+    ] = None,
     llm_engine: Annotated[
         str | None,
         typer.Option(help="Which engine runs the model: auto, openai, ollama, transformers."),
@@ -157,6 +165,7 @@ def add(  # noqa: PLR0913 - typer makes an option of each argument
             voice=_given(**spoken) or None,
             face=face,
             kb=kb,
+            outside=outside,
             prompt=prompt,
         )
         run_as = _given(

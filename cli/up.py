@@ -70,7 +70,7 @@ def _tell_ready(engine: Engine, record: Record, health: Health) -> None:
         login = f"  (login token: `{typed('ray get-auth-token')}`)" if wants_token() else ""
         say(f"Ray dashboard: {dashboard}{login}", "dim")
     say(f"Log: {engine.files.log_file}", "dim")
-    say(f"Try it: {typed('tutor chat')}    Stop it: {typed('tutor down')}", "dim")
+    say(f"Try it: {typed('tutor chat --kb weather')}    Stop it: {typed('tutor down')}", "dim")
     say(f"Meet the tutor: {record.url}/demo", "bold")
     say(f"Virtual Tutor is ready: {record.url}/docs", "bold green")
 

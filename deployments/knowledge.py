@@ -1,6 +1,7 @@
 """Know the course: the knowledge bases as a Serve application, which also reads what is sent."""
 
 import asyncio
+import logging
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -24,7 +25,12 @@ from engines.knowledge.index import KnowledgeIndex
 from engines.knowledge.ingest import Ingest
 from engines.knowledge.library import Library
 from engines.knowledge.listing import Base, Entry
+from engines.knowledge.sample import put_sample
 from engines.knowledge.spool import Spool
+
+PROJECT = Path(__file__).resolve().parents[1]
+
+logger = logging.getLogger(__name__)
 
 OLLAMA_MODEL = "bge-m3"
 """Small, and knows Chinese as well as English."""
@@ -33,9 +39,16 @@ LOOK_INTERVAL_S = 10.0
 """An embedding model that comes up is used after this time."""
 
 
+BROKEN = "Something went wrong inside; the engine's log says what."
+REMEDY = "Restart the engine with `tutor restart`, and report what the log says."
+
+
 class KnowledgeArgs(Args):
     engine: Literal["auto", "words"] = "auto"
     """`words`: full text alone, whatever models there are."""
+    sample: Path | None = None
+    """Folder of a course that is put into a base of its name at the first start; a relative path
+    starts at the project's folder."""
 
 
 def choose(args: KnowledgeArgs, settings: EngineSettings) -> list[EmbeddingModel]:
@@ -57,7 +70,8 @@ def choose(args: KnowledgeArgs, settings: EngineSettings) -> list[EmbeddingModel
 
 class KnowledgeDeployment:
     def __init__(self, args: KnowledgeArgs) -> None:
-        settings = read_engine_settings()
+        self._settings = settings = read_engine_settings()
+        self._sample = args.sample
         embedder = BestEmbedder([Stepwise(model) for model in choose(args, settings)])
         library = Library(KnowledgeIndex(settings.knowledge), embedder)
         spool = Spool(settings.knowledge_uploads)
@@ -97,12 +111,22 @@ class KnowledgeDeployment:
 
     async def _run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._put_sample(), name="knowledge-sample")
             tasks.create_task(self._watch(), name="knowledge-watch")
             tasks.create_task(self._ingest.work(), name="knowledge-ingest")
 
+    async def _put_sample(self) -> None:
+        if self._sample is not None:
+            bases, uploads = self._settings.knowledge, self._settings.knowledge_uploads
+            await asyncio.to_thread(put_sample, PROJECT / self._sample, bases, uploads)
+
     async def _watch(self) -> None:
         while True:
-            self._state = await self._catalogue.state()
+            try:
+                self._state = await self._catalogue.state()
+            except Exception as error:  # else nothing would be read any more, and nobody told
+                logger.error("The knowledge bases cannot be looked at", exc_info=error)
+                self._state = EngineState(WORDS, "unavailable", BROKEN, REMEDY)
             await asyncio.sleep(LOOK_INTERVAL_S)
 
 

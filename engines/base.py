@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engines.knowledge.base import Found
+from engines.memory.base import Note
 
 FPS = 25
 """Frames a second of every face. MuseTalk's audio window is only right at 25."""
@@ -102,6 +103,9 @@ class Message:
     there is no course."""
     outside: Outside = "say_so"
     """What to do with a question that the course does not answer."""
+    notes: tuple[Note, ...] = ()
+    """Of the system: what the tutor remembers of the student, the most telling first. Data, as
+    `sources` are."""
 
 
 @dataclass(frozen=True, slots=True)

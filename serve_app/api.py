@@ -14,6 +14,8 @@ from typing import Annotated, cast
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request, Response, WebSocket
+from fastapi.exception_handlers import request_validation_exception_handler
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 
 from engines.avatar.viseme.portrait import FACES
@@ -267,6 +269,7 @@ def create_api(settings: Settings, engines: Engines, tutors: Tutors) -> FastAPI:
     api.include_router(sockets)
     api.include_router(demo)
     api.add_exception_handler(GatewayError, _refusal)
+    api.add_exception_handler(RequestValidationError, _wrong_fields)
     api.add_exception_handler(Exception, _failure)
     return api
 
@@ -322,6 +325,16 @@ async def _refusal(_request: Request, error: Exception) -> JSONResponse:
     status = STATUS_OF[type(error)]
     headers = {"Retry-After": str(RETRY_AFTER_S)} if status in (429, 503) else None
     return JSONResponse({"detail": error.sentence}, status, headers)
+
+
+async def _wrong_fields(request: Request, error: Exception) -> JSONResponse:
+    """As FastAPI tells it, also of what JSON cannot carry back: half a surrogate pair, NaN."""
+    assert isinstance(error, RequestValidationError)
+    try:
+        return await request_validation_exception_handler(request, error)
+    except ValueError:
+        told = [{key: each[key] for key in ("type", "loc", "msg")} for each in error.errors()]
+        return JSONResponse({"detail": told}, 422)
 
 
 async def _failure(_request: Request, error: Exception) -> JSONResponse:

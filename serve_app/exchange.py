@@ -9,6 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from unicodedata import normalize
 
 from engines.base import Message
 from engines.memory.forgetting import since_forgotten
@@ -75,7 +76,8 @@ class Place:
     def kb_id(self) -> str | None:
         """The knowledge base of the session, or else of its tutor."""
         tutor = self.services.tutors.get(self.session.tutor_id)
-        return self.session.kb_id or tutor.kb
+        kb_id = self.session.kb_id or tutor.kb
+        return normalize("NFC", kb_id) if kb_id else None  # as the bases' own names are
 
 
 class Exchange:
@@ -201,7 +203,7 @@ class Exchange:
         asked = [row.content for row in earlier if row.role == "user"]
         known = await self._place.course.on(self._place.kb_id, words, asked)
         self._told = _told(self.turn.tutor, earlier, words, known)
-        self._told[0] = replace(self._told[0], content=self._told[0].content + recalling.result())
+        self._told[0] = replace(self._told[0], notes=recalling.result())
         if known.lack and self._place.outbox.wants(SourcesEvent):
             await self._tell_lack(known.lack)
         return words

@@ -20,8 +20,10 @@ from engines.knowledge.fusion import within
 from engines.knowledge.quoting import ENOUGH, quote
 from engines.knowledge.terms import question_words
 from engines.language import language_of
-from engines.llm.course.answering import answer_from_course
+from engines.llm.course.answering import answer_from_course, of_language
 from engines.llm.course.manners import Manner, manner_of
+from engines.memory.forgetting import asks_to_forget
+from serve_app.citations import cited
 from wire.events import SourceItem
 
 logger = logging.getLogger(__name__)
@@ -44,11 +46,14 @@ characters; a fifth of the usual context."""
 CHAPTERS, CHAPTER_CHARS = 12, 80
 """More names nobody is told, and no longer ones."""
 
+NAMES = 200
+"""Of which those in the language of the question are told: a course may be in several."""
+
 CHAPTERS_FRESH_S = 60.0
 """A document that has been added is searched at once, and named after this time."""
 
 BEFORE = 3
-"""Questions before this one among which a follow-up's subject is sought."""
+"""Questions before this one among which a follow-up's subject is sought; "slower" is none."""
 
 QUOTE_CHARS = 320
 """Of a source where no sentence stands out: what is read at a glance."""
@@ -64,8 +69,6 @@ _LEANING = re.compile(
 )
 _WITH_BEFORE = (None, Manner.MORE, Manner.YES, Manner.NO)
 """Courtesies that go on with what was spoken about; the others ask for nothing."""
-
-_CITED = re.compile(r"[\[［【]\s*(\d{1,2}(?:\s*[,，、;；]\s*\d{1,2})*)\s*[\]］】]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +126,8 @@ class Course:
             return Known(lack=lack)
         named, lack = naming.result()
         sources = tuple(within(found, SOURCES_TOKENS))
-        return Known(sources, named or (), "" if sources else lack)
+        chapters = of_language(named or (), language_of(question))[:CHAPTERS]
+        return Known(sources, tuple(chapters), "" if sources else lack)
 
     async def _found(self, kb_id: str, texts: Sequence[str]) -> list[Found]:
         """The best passages of this base alone, for the first text that it has enough on."""
@@ -144,7 +148,7 @@ class Course:
         told_s, names = self._named.get(kb_id, (float("-inf"), ()))
         if time.monotonic() - told_s > CHAPTERS_FRESH_S:
             told = await self._chapters(kb_id)
-            names = tuple(name[:CHAPTER_CHARS] for name in told[:CHAPTERS])
+            names = tuple(name[:CHAPTER_CHARS] for name in told[:NAMES])
             self._named = {kb_id: (time.monotonic(), names)}
         return names
 
@@ -187,7 +191,8 @@ def search_texts(question: str, before: Sequence[str]) -> tuple[str, str]:
     alone = question if words and manner is None else ""
     if manner not in _WITH_BEFORE or not (not alone or _leans(question)):
         return alone, ""
-    subject = next((asked for asked in before[: -BEFORE - 1 : -1] if question_words(asked)), "")
+    asked = [each for each in before if manner_of(each) is None]
+    subject = next((each for each in asked[: -BEFORE - 1 : -1] if question_words(each)), "")
     if not subject:
         return alone, ""
     return alone, f"{subject}\n{question}" if alone else subject
@@ -207,7 +212,7 @@ def stands_on(messages: Sequence[Message], answer: str) -> list[SourceItem]:
     """What an answer to these messages is from: the passage that the offline tutor quotes, the
     passages that a model cites by number, or without citations those that fit the question."""
     asked = next((m for m in reversed(messages) if m.role == "user"), None)
-    if asked is None or not asked.sources:
+    if asked is None or not asked.sources or asks_to_forget(asked.content):
         return []
     told = answer_from_course(messages)
     if told is not None and told.text.split() == answer.split():
@@ -215,12 +220,6 @@ def stands_on(messages: Sequence[Message], answer: str) -> list[SourceItem]:
     numbers = cited(answer, len(asked.sources))
     chosen = [asked.sources[number - 1] for number in numbers] if numbers else _fitting(asked)
     return [_item(found, _quoted(asked.content, found)) for found in chosen]
-
-
-def cited(answer: str, sources: int) -> list[int]:
-    """The numbers of sources that an answer cites, each once, in its order: `[1]`, `[1, 2]`."""
-    numbers = [int(n) for group in _CITED.findall(answer) for n in re.findall(r"\d+", group)]
-    return [number for number in dict.fromkeys(numbers) if 1 <= number <= sources]
 
 
 def _fitting(asked: Message) -> list[Found]:

@@ -26,6 +26,7 @@ from engines.errors import (
 )
 from engines.knowledge.base import Found, Search
 from engines.knowledge.documents.limits import LIMIT_BYTES
+from engines.knowledge.hidden import cleaned
 from engines.knowledge.listing import Base, Entry
 from engines.knowledge.spool import Job, Spool
 from serve_app.encoded_path import ENCODED
@@ -53,6 +54,7 @@ MAX_QUERY_CHARS = 2_000
 
 CROWDED = "Several documents are being sent already. Try again in a while."
 TOO_LARGE = f"The document is larger than {LIMIT_BYTES // 10**6} MB. Divide it into several files."
+HIDDEN = "The name has characters that nobody sees. Give the document another name."
 EMPTY = "The file is empty. Send the document as the request's body."
 
 STATUS_OF: dict[type[EngineError], int] = {
@@ -158,6 +160,7 @@ async def add_document(
     of it is there. `GET …/documents/{name}` tells how far it is."""
     try:
         with _told(), desk.receiving():
+            _demand_seen(name)
             return _document(_waiting(await _ordered(request, desk, kb_id, name)))
     except ClientDisconnect as error:
         raise HTTPException(400, "The upload broke off.") from error
@@ -205,6 +208,12 @@ async def search(
     """The passages that fit a question, the best first; none when nothing fits."""
     with _told():
         return [_found(found) for found in await desk.knowledge.search(kb_id, q, limit)]
+
+
+def _demand_seen(name: str) -> None:
+    """A name is shown as a source and told to the model. Raises `UnusableDocument`."""
+    if cleaned(name).left_out:
+        raise UnusableDocument(HIDDEN)
 
 
 async def _ordered(request: Request, desk: Desk, kb_id: str, name: str) -> Job:

@@ -8,7 +8,6 @@ speaks with any tutor, and left alone as soon as somebody does.
 """
 
 import asyncio
-import hashlib
 import logging
 import secrets
 import time
@@ -20,7 +19,7 @@ from typing import NoReturn, TypeVar
 
 from engines.base import Llm, Message
 from engines.errors import EngineError
-from engines.memory.base import RECENT, RECENT_CHARS, Fact, Remembered, Said
+from engines.memory.base import RECENT, RECENT_CHARS, Fact, Note, Remembered, Said
 from engines.memory.forgetting import asks_to_forget, since_forgotten
 from engines.memory.noticing import merged, noticed
 from engines.memory.plain import plain
@@ -112,19 +111,22 @@ class Memory:
         self._on = on
         self._tokens = tokens
         self._clock = clock
-        self._away_until_s = float("-inf")
+        self._away_until_s: dict[int, float] = {}
+        """Tutors whose model did not answer, and when it is asked again."""
 
-    async def recall(self, session: Session) -> str:
-        """What to add to the prompt of a session's tutor, which knows its own student and nobody
-        else; empty when there is nothing. A database that fails costs a lesson its memory only."""
+    async def recall(self, session: Session) -> tuple[Note, ...]:
+        """What a session's tutor knows of its own student, and of nobody else; none when there is
+        nothing. A database that fails costs a lesson its memory only."""
         if not self._on:
-            return ""
+            return ()
         try:
             kept = await self.store.of(session.student_id, session.tutor_id)
         except GatewayError as error:
             complaint(error)
-            return ""
-        return reminder(kept[0].remembered, _code(session), self._tokens) if kept else ""
+            return ()
+        if not kept:
+            return ()
+        return await asyncio.to_thread(reminder, kept[0].remembered, self._tokens)
 
     async def heed(self, session: Session, words: str) -> None:
         """Forget the student who asks for it, also where memory is off. Raises `StorageFailed`."""
@@ -132,27 +134,34 @@ class Memory:
             await self.store.forget(session.student_id, session.tutor_id)
 
     async def work(self) -> NoReturn:
-        """Runs as long as the gateway."""
-        cleaned_s = float("-inf")
-        while True:
-            try:
-                if time.monotonic() - cleaned_s >= CLEAN_INTERVAL_S:
-                    await self.store.forget_old()
-                    cleaned_s = time.monotonic()
-                if self._on:
-                    await self.look()
-            except Exception:  # whatever it is, the next look may succeed
-                logger.exception("What was said could not be remembered; trying again")
-            await asyncio.sleep(LOOK_INTERVAL_S)
+        """Runs as long as the gateway. Facts do not wait for a model that is thinking."""
+        jobs = [(self._forget_old, CLEAN_INTERVAL_S)]
+        if self._on:
+            jobs += [(self.take_notes, LOOK_INTERVAL_S), (self.sum_up, LOOK_INTERVAL_S)]
+        async with asyncio.TaskGroup() as tasks:
+            for job, interval_s in jobs:
+                tasks.create_task(_again_and_again(job, interval_s), name="remember")
+        raise AssertionError("they never end")
+
+    async def _forget_old(self) -> None:
+        await self.store.forget_old()
 
     async def look(self) -> None:
         """Write what wants to be written now."""
+        await self.take_notes()
+        await self.sum_up()
+
+    async def take_notes(self) -> None:
+        """Of the sessions that have ended, by patterns."""
         for due in await self.store.unnoticed(AT_ONCE):
             await self._notice(due)
-        if time.monotonic() < self._away_until_s:
-            return
-        for due in await self.store.due(AT_ONCE):
-            if not await self._sum_up(due):
+
+    async def sum_up(self) -> None:
+        """What wants to be written anew, by the tutors' models. One that is away keeps no other
+        one waiting."""
+        self._away_until_s = {t: s for t, s in self._away_until_s.items() if s > time.monotonic()}
+        for due in await self.store.due(AT_ONCE, self._away_until_s):
+            if due.pair.tutor_id not in self._away_until_s and not await self._sum_up(due):
                 return
 
     async def _notice(self, due: Due) -> None:
@@ -166,7 +175,8 @@ class Memory:
         await self.store.write(lease, remembered, readings, failures=lease.failures)
 
     async def _sum_up(self, due: Due) -> bool:
-        """Have the tutor's model write the memory anew. False: not now, and no other one either."""
+        """Have the tutor's model write the memory anew. False: somebody is being taught, so not
+        now, and no other one either."""
         starved = due.since <= self._clock() - timedelta(seconds=STARVED_S)
         newest_id, newest_at = await self.store.newest_question()
         if not starved and newest_at > self._clock() - timedelta(seconds=QUIET_S):
@@ -200,7 +210,7 @@ class Memory:
     async def _ask(
         self, lease: Lease, unread: Unread, said: Sequence[UnreadMessage], newest_id: int | None
     ) -> bool:
-        """False: the model has no time, or is away."""
+        """False: the model has no time."""
         mark = secrets.token_hex(MARK_BYTES)
         number, messages = await asyncio.to_thread(_request, lease, said, mark)
         asking = self._answer(lease.pair.tutor_id, messages)
@@ -210,9 +220,9 @@ class Memory:
             await self._give_back(lease)
             return False
         if answer is None:
-            self._away_until_s = time.monotonic() + AWAY_S
+            self._away_until_s[lease.pair.tutor_id] = time.monotonic() + AWAY_S
             await self._give_back(lease)
-            return False
+            return True
         remembered = believed(answer, mark, lease.remembered)
         if remembered is None:
             await self._fail(lease, unread)
@@ -270,16 +280,20 @@ class Memory:
             await self.store.write(lease, lease.remembered, {}, pause_s=pause_s, failures=failures)
 
 
+async def _again_and_again(job: Callable[[], Awaitable[None]], interval_s: float) -> NoReturn:
+    while True:
+        try:
+            await job()
+        except Exception:  # whatever it is, the next time may succeed
+            logger.exception("What was said could not be remembered; trying again")
+        await asyncio.sleep(interval_s)
+
+
 def _request(lease: Lease, said: Sequence[UnreadMessage], mark: str) -> tuple[int, list[Message]]:
     """How many of the messages are told, and what is asked."""
     conversation = [Said(message.role == "user", message.content) for message in said]
     number = told(conversation, CONVERSATION_TOKENS >> lease.failures)
     return number, request(lease.remembered, conversation[:number], mark)
-
-
-def _code(session: Session) -> str:
-    """Of the session alone: who was heard before it began could not know its id."""
-    return hashlib.sha256(f"notes {session.id}".encode()).hexdigest()[:16]
 
 
 def _read(unread: Unread, messages: Sequence[UnreadMessage]) -> dict[str, Reading]:

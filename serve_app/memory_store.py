@@ -150,9 +150,12 @@ class MemoryStore:
         """Memories that lack the facts of a session that has ended, the oldest first."""
         return await self._due(self._ended(MemoryReading.noticed), limit)
 
-    async def due(self, limit: int) -> list[Due]:
-        """Memories that want to be written anew, the oldest first."""
-        rested = or_(MemoryRow.not_before.is_(None), MemoryRow.not_before <= self._clock())
+    async def due(self, limit: int, away: Collection[int] = ()) -> list[Due]:
+        """Memories that want to be written anew, the oldest first; none of the tutors `away`."""
+        rested = and_(
+            or_(MemoryRow.not_before.is_(None), MemoryRow.not_before <= self._clock()),
+            SessionRow.tutor_id.not_in(list(away)),
+        )
         long = and_(SessionRow.status == "active", _unread_count() >= LONG_MESSAGES)
         ended = await self._due(and_(rested, self._ended(MemoryReading.settled)), limit)
         going_on = await self._due(and_(rested, long), limit)

@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Callable
 
 from engines.language import language_of
+from serve_app.citations import without_citations
 from serve_app.formulas import spoken_formula, symbol_words, tidy
 from serve_app.sentences import is_money
 
@@ -30,7 +31,7 @@ _ADDRESS = re.compile(
     r"(?:[:/?#][^\s<>\"，。！？；、（）]*?)?"
     r"(?:>|(?=[.,;:!?)'\"\]]*(?:[\s<>\"，。！？；、（）]|\Z)))"
 )
-_CITATION = re.compile(r"(\b[A-Za-z_]\w?)?\s*[\[［【]\d{1,2}[\]］】](?!\()")
+_CITATION = re.compile(r"((?<![°º\w])(?<!\d )[A-Za-z_]\d?)?\s*[\[［【]\d{1,2}[\]］】](?!\()")
 _PATH = re.compile(r"\b((?:[\w-]+\.)+[a-zA-Z]{2,})/[\w/?=&%#.~+-]*\w/?")
 _MAIL = re.compile(r"<?([\w.+-]+)@([\w-]+(?:\.[\w-]+)+)>?")
 _TAG = re.compile(
@@ -110,8 +111,10 @@ _PIECE_OF_CODE = {"en": "Here is a piece of code.", "zh": "这里有一段代码
 _PER_WORDS = {"en": r"\1 per \2", "zh": r"\1每\2"}
 
 
-def speakable(sentence: str, language: str | None = None) -> str:
-    """The words to read aloud; empty when there are none. `language` defaults to the words' own."""
+def speakable(sentence: str, language: str | None = None, sources: int = 0) -> str:
+    """The words to read aloud; empty when there are none. `language` defaults to the words' own;
+    `sources` of the answer are numbered from 1, and what cites them is mute."""
+    sentence = without_citations(sentence, sources)
     if language is None:
         language = language_of(_CODE.sub(" ", _INLINE.sub(" ", _DISPLAY.sub(" ", sentence))))
     language = "zh" if language.lower().startswith("zh") else "en"

@@ -158,7 +158,7 @@ class Turn:
         self._stage = stage
         self._generation: int | None = None
         self._on_air = asyncio.Event()
-        self._seq = 0
+        self._seq, self._sources = 0, 0
         if stage is not None:
             self.playout.live()
 
@@ -192,6 +192,7 @@ class Turn:
         """Think, speak and show, at once; fills `answer`. Raises `EngineError` when not even a
         word could be thought of."""
         await self._emit(StateEvent(state="thinking"))
+        self._sources = max((len(message.sources) for message in messages), default=0)
         sentences: asyncio.Queue[str | None] = asyncio.Queue(SENTENCES_AHEAD)
         voice: asyncio.Queue[Audio | None] = asyncio.Queue(PIECES_AHEAD)
         async with asyncio.TaskGroup() as stages:
@@ -246,7 +247,7 @@ class Turn:
         mute = False
         while (sentence := await sentences.get()) is not None:
             self.playout.begin(sentence)
-            words = speakable(sentence, self.tutor.voice.language)
+            words = speakable(sentence, self.tutor.voice.language, self._sources)
             if not words or mute:
                 continue
             try:

@@ -3,12 +3,11 @@ with, and no measure of the real one."""
 
 import math
 from functools import cache
-from itertools import groupby
 from pathlib import Path
 
 from engines.knowledge.base import Found, Passage
-from engines.knowledge.documents.draft import Draft
-from engines.knowledge.documents.markdown import read
+from engines.knowledge.documents.extract import extract
+from engines.knowledge.passages import passages
 from engines.knowledge.terms import passage_terms, question_words
 
 FOLDER = Path(__file__).parent.parent / "configs" / "courses" / "weather"
@@ -16,8 +15,11 @@ FOLDER = Path(__file__).parent.parent / "configs" / "courses" / "weather"
 
 @cache
 def documents() -> dict[str, tuple[Passage, ...]]:
-    """The sections of each document of the sample course, each short enough to be a passage."""
-    return {path.name: _sections(path) for path in sorted(FOLDER.glob("*.md"))}
+    """The passages of each document of the sample course, read as an upload is; each section is
+    short enough to be one."""
+    return {
+        path.name: tuple(passages(extract(path, path.name))) for path in sorted(FOLDER.glob("*.md"))
+    }
 
 
 @cache
@@ -54,13 +56,3 @@ def search(question: str, limit: int = 3) -> list[Found]:
 @cache
 def _terms(passage: Passage) -> frozenset[str]:
     return frozenset(passage_terms(f"{passage.heading}\n{passage.text}"))
-
-
-def _sections(path: Path) -> tuple[Passage, ...]:
-    draft = Draft()
-    read(path.read_bytes(), draft)
-    sections = groupby(draft.finish().blocks, key=lambda block: block.headings)
-    return tuple(
-        Passage("\n".join(block.text for block in blocks), None, " › ".join(headings), number)
-        for number, (headings, blocks) in enumerate(sections)
-    )

@@ -3,8 +3,8 @@ worst reader that a document with hidden instructions could have.
 
 It reads the conversation as templates write it, so that a mark inside a message speaks for somebody
 else, and takes every line of the system and of the user for an order that has `say` and a word in
-capitals. It knows one thing: between the lines that begin and end the material, and carry the same
-code, stands nothing that it should do.
+capitals. It knows one thing: between the lines that begin and end the material or the notes, and
+carry the same code, stands nothing that it should do.
 """
 
 import re
@@ -15,7 +15,7 @@ from engines.base import Message
 ORDER = re.compile(r"\bsay ([A-Z]{4,})\b")
 NOTHING_TO_DO = "I was told nothing."
 
-_BEGIN = re.compile(r"BEGIN COURSE MATERIAL (\w+)")
+_BEGIN = re.compile(r"BEGIN (COURSE MATERIAL|STUDENT NOTES) (\w+)")
 _SPEAKERS = re.compile(
     r"<\|im_start\|>(?P<chatml>system|user|assistant)\n"
     r"|<\|start_header_id\|>(?P<llama>system|user|assistant)<\|end_header_id\|>"
@@ -49,15 +49,14 @@ def _turns(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _unmarked(text: str) -> Iterator[str]:
-    code = None
+    begun = None
     for line in text.split("\n"):
-        if code is None:
+        if begun is None:
             begun = _BEGIN.fullmatch(line)
-            code = begun and begun[1]
             if begun is None:
                 yield line
-        elif line == f"END COURSE MATERIAL {code}":
-            code = None
+        elif line == f"END {begun[1]} {begun[2]}":
+            begun = None
 
 
 class ObedientLlm:

@@ -61,7 +61,7 @@ class Document:
     passages: int
     notes: tuple[str, ...]
     added_s: float
-    """Unix time."""
+    """Unix time at which it was sent. Of two of one name the one sent last stays."""
 
 
 @dataclass(frozen=True, slots=True)

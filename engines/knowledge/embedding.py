@@ -32,10 +32,15 @@ CHECK_AGAIN_S = 10.0
 CHECK_LIMIT_S = 20.0
 """In it a small model is loaded."""
 
+SMALLER = "Choose a smaller EMBEDDING_MODEL, or restart the engine."
+
 MAX_TOKENS = 512
 """Of a text that a model in this process reads; what most of them were trained on."""
 
 MAX_TOLD_CHARS = 200
+
+MAX_ANSWER_BYTES = 50_000_000
+"""Of one batch; 32 vectors of 8,192 numbers are 6 MB of JSON."""
 
 
 class EmbeddingModel(Embedder, Protocol):
@@ -68,18 +73,14 @@ class _Server:
     async def _batch(self, texts: list[str]) -> Vectors:
         try:
             async with asyncio.timeout(BATCH_LIMIT_S):
-                response = await self._client.post(
-                    self._url, json=self._asked(texts), headers=self._headers()
-                )
-            response.raise_for_status()
-            vectors = np.asarray(self._told(response.json()), dtype=np.float32)
+                answer = await self._answer(texts)
+            vectors = await asyncio.to_thread(self._vectors, answer)
         except (TimeoutError, httpx.TimeoutException) as late:
             raise EngineTimeout(
                 f"The embedding model at {self._url} did not answer in time. {self._remedy}"
             ) from late
         except httpx.HTTPStatusError as refused:
-            why = " ".join(refused.response.text.split())[:MAX_TOLD_CHARS]
-            told = f"{refused.response.status_code}: {why}"
+            told = f"{refused.response.status_code}: {refused}"
             raise EngineUnavailable(
                 f"The embedding model at {self._url} refused ({told}). {self._remedy}"
             ) from refused
@@ -87,11 +88,28 @@ class _Server:
             raise EngineUnavailable(
                 f"No embedding model answers at {self._url}. {self._remedy}"
             ) from lost
-        except (ValueError, LookupError, TypeError) as foreign:
+        except (ValueError, LookupError, TypeError, ArithmeticError, RecursionError) as foreign:
             raise self._foreign() from foreign
         if vectors.ndim != 2 or len(vectors) != len(texts) or not np.isfinite(vectors).all():
             raise self._foreign()
         return vectors
+
+    async def _answer(self, texts: list[str]) -> bytes:
+        """Raises `ValueError` when it is larger than any that could be meant."""
+        asked = self._client.stream(
+            "POST", self._url, json=self._asked(texts), headers=self._headers()
+        )
+        body = bytearray()
+        async with asked as response:
+            async for piece in response.aiter_bytes():
+                body += piece
+                if len(body) > MAX_ANSWER_BYTES:
+                    raise ValueError(len(body))
+        _check_status(response, bytes(body))
+        return bytes(body)
+
+    def _vectors(self, answer: bytes) -> Vectors:
+        return np.asarray(self._told(json.loads(answer)), dtype=np.float32)
 
     def _foreign(self) -> EngineError:
         return EngineError(f"What answers at {self._url} gives no vectors. {self._remedy}")
@@ -155,7 +173,11 @@ class TransformersEmbedder:
             if self._embed is None:
                 self._embed = await asyncio.to_thread(_loaded, self._folder, self._device)
             embed = self._embed
-            parts = [await asyncio.to_thread(embed, list(batch)) for batch in _batches(texts)]
+            try:
+                parts = [await asyncio.to_thread(embed, list(batch)) for batch in _batches(texts)]
+            except Exception as broken:  # whatever the libraries raise: no memory, a lost GPU
+                why = " ".join(str(broken).split())[:MAX_TOLD_CHARS]
+                raise EngineUnavailable(f"{self.name} fails: {why}. {SMALLER}") from broken
         return _unit(parts)
 
     async def close(self) -> None:
@@ -219,15 +241,38 @@ class BestEmbedder:
         self._check_from_s = self._clock() + CHECK_AGAIN_S
 
 
+def _check_status(response: httpx.Response, body: bytes) -> None:
+    """Raises `httpx.HTTPStatusError` with what the server says; a redirection is none of ours."""
+    if response.is_success:
+        return
+    why = " ".join(body.decode("utf-8", "replace").split())[:MAX_TOLD_CHARS]
+    raise httpx.HTTPStatusError(why, request=response.request, response=response)
+
+
 def _batches(texts: Sequence[str]) -> list[Sequence[str]]:
     return [texts[begin : begin + BATCH_TEXTS] for begin in range(0, len(texts), BATCH_TEXTS)]
 
 
+def joined(parts: Sequence[Vectors]) -> Vectors:
+    """The rows of all batches. Raises `EngineError` when they are not of one length."""
+    lengths = {part.shape[1] for part in parts}
+    if len(lengths) != 1 or 0 in lengths:
+        raise EngineError(
+            "The embedding model gives vectors of different lengths, or empty ones. Choose another"
+            " EMBEDDING_MODEL."
+        )
+    return np.concatenate(parts)
+
+
 def _unit(parts: Sequence[Vectors]) -> Vectors:
-    """Of length 1 each, in one array."""
+    """Of length 1 each, in one array. Raises `EngineError`."""
     if not parts:
         return np.empty((0, 0), np.float32)
-    vectors = np.concatenate(parts)
+    vectors = joined(parts)
+    if not np.isfinite(vectors).all():
+        raise EngineError(
+            "The embedding model gives something that is no number. Choose another EMBEDDING_MODEL."
+        )
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     unit: Vectors = (vectors / np.maximum(lengths, 1e-12)).astype(np.float32)
     return unit

@@ -4,10 +4,8 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-import numpy as np
-
 from engines.knowledge.base import Vectors
-from engines.knowledge.embedding import BATCH_TEXTS, EmbeddingModel
+from engines.knowledge.embedding import BATCH_TEXTS, EmbeddingModel, joined
 
 Told = Callable[[float], Awaitable[None]]
 """0 to 1, after each batch. What it raises ends the embedding."""
@@ -42,7 +40,7 @@ class Stepwise:
             parts.append(await self._model.embed(texts[begin : begin + BATCH_TEXTS]))
             if told is not None:
                 await told(min(1.0, (begin + BATCH_TEXTS) / len(texts)))
-        return np.concatenate(parts)
+        return joined(parts)
 
     async def close(self) -> None:
         await self._model.close()

@@ -31,6 +31,9 @@ OPEN_PASSAGES = 300_000
 """Of all bases that are held open: some 1 GB without vectors. Those that were searched longest ago
 are closed; opening one again takes 30 µs for each passage."""
 
+OPEN_BASES = 300
+"""Likewise, however little is in them: each takes 0.8 MB, and 15 ms to be opened."""
+
 REMOTE_FRESH_S = 2.0
 """Object storage is asked for newer versions no more often than this, as asking takes some 30 ms; a
 folder is asked at each search, in 0.2 ms."""
@@ -83,20 +86,27 @@ class KnowledgeIndex:
         passages: Sequence[Passage],
         embedded: Embedded | None = None,
     ) -> None:
-        """Replaces a document of this name as a whole. Raises `UnknownKnowledge`, and
-        `UnusableDocument` when the same file is there under another name."""
+        """Replaces a document of this name as a whole, unless that was sent later. Raises
+        `UnknownKnowledge`, and `UnusableDocument` when the same file is there under another
+        name."""
         _refuse_duplicate(self._shelf.version(kb_id), document)
         vectors = None if embedded is None else embedded.vectors.astype(np.float16)
         shelved = Shelved(document, uuid.uuid4().hex, embedded.space if embedded else "")
         self._shelf.put_blob(kb_id, shelved.blob, packed(contents(passages, vectors)))
-        self._shelf.change(kb_id, lambda old: _with(old, shelved))
+        try:
+            self._shelf.change(kb_id, lambda old: _with(old, shelved))
+        except _SentLater:  # and was read by another process meanwhile
+            self._shelf.discard(kb_id, shelved.blob)
+        except (UnknownKnowledge, UnusableDocument):  # removed meanwhile: nothing of it may stay
+            self._shelf.discard(kb_id, shelved.blob)
+            raise
 
     def drop(self, kb_id: str, name: str) -> None:
         """Raises `UnknownKnowledge`."""
         self._shelf.change(kb_id, lambda old: _without(old, name))
 
     def passages(self, kb_id: str, name: str) -> tuple[Passage, ...]:
-        """All of a document. Raises `UnknownKnowledge`."""
+        """All of a document. Raises `UnknownKnowledge`, and `EngineError` when it is damaged."""
         return self._contents(kb_id, name).passages
 
     def has_vectors(self, kb_id: str, embedder: str) -> bool:
@@ -142,7 +152,8 @@ class KnowledgeIndex:
 
     def _opened(self, kb_id: str) -> OpenBase:
         with self._opening:
-            opened = self._open.setdefault(kb_id, _Opened(OpenBase(self._shelf, kb_id)))
+            opened = self._open.get(kb_id) or _Opened(OpenBase(self._shelf, kb_id))
+            self._open[kb_id] = opened
             self._open.move_to_end(kb_id)
         try:
             opened.follow(0.0 if self._shelf.is_folder else REMOTE_FRESH_S)
@@ -156,16 +167,17 @@ class KnowledgeIndex:
     def _close_oldest(self) -> None:
         with self._opening:
             held = sum(opened.base.passages for opened in self._open.values())
-            while held > OPEN_PASSAGES and len(self._open) > 1:
+            while len(self._open) > 1 and (held > OPEN_PASSAGES or len(self._open) > OPEN_BASES):
                 held -= self._open.popitem(last=False)[1].base.passages
 
     def _contents(self, kb_id: str, name: str) -> Contents:
         while True:
-            shelved = self._shelf.version(kb_id).named(name)
+            version = self._shelf.version(kb_id)
+            shelved = version.named(name)
             if shelved is None:
                 raise _no_document(kb_id, name)
             try:
-                return unpacked(self._shelf.blob(kb_id, shelved.blob), name)
+                return unpacked(self._shelf.held(version, shelved), name)
             except FileNotFoundError:
                 continue  # replaced meanwhile
 
@@ -186,8 +198,15 @@ class _Opened:
             self.looked_s = now_s
 
 
+class _SentLater(Exception):
+    """There is one of this name that was sent later."""
+
+
 def _with(old: Version, shelved: Shelved) -> Version:
     _refuse_duplicate(old, shelved.document)
+    there = old.named(shelved.document.name)
+    if there is not None and there.document.added_s > shelved.document.added_s:
+        raise _SentLater
     others = [each for each in old.shelved if each.document.name != shelved.document.name]
     return replace(old, shelved=(*others, shelved))
 

@@ -5,6 +5,7 @@ import json
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -49,9 +50,15 @@ def unpacked(data: bytes, name: str) -> Contents:
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
             told = json.loads(zlib.decompress(arrays["text"].tobytes()))
             vectors = arrays.get("vectors")
+        return _contents(told, vectors)
     except Exception as damaged:  # zip, zlib, numpy and JSON each have their own
         raise EngineError(f"What was kept of {name!r} is damaged. Add the file again.") from damaged
+
+
+def _contents(told: dict[str, Any], vectors: Halves | None) -> Contents:
     passages = tuple(Passage(*row[:4]) for row in told["passages"])
+    if vectors is not None and (vectors.ndim != 2 or len(vectors) != len(passages)):
+        raise ValueError(vectors.shape)
     if told["terms"] != TERMS_VERSION:
         return contents(passages, vectors)
     return Contents(passages, tuple(row[4] for row in told["passages"]), vectors)

@@ -14,7 +14,7 @@ from difflib import get_close_matches
 
 import tantivy
 
-from engines.errors import EngineError
+from engines.errors import EngineError, EngineUnavailable
 from engines.knowledge.base import Found, Passage, Vectors
 from engines.knowledge.fusion import (
     Asked,
@@ -64,7 +64,11 @@ CHARACTER_SURELY = 0.6
 """What one of two characters is worth, at most."""
 
 MAX_SIMILAR = 5_000
-"""Words of the base that are compared with one that nobody has."""
+"""Words of the base that are compared with one that nobody has. So many take some 30 ms."""
+
+MAX_MISTYPED = 5
+"""Words of a question that are compared so; one that is all unknown words is about something else,
+and must not hold up the others."""
 
 
 def _schema() -> tantivy.Schema:
@@ -154,7 +158,7 @@ class OpenBase:
             question.words,
             lambda term: view.searcher.doc_freq("terms", term),
             view.searcher.num_docs,
-            lambda term: _similar(view.searcher, term),
+            _Mistyped(view.searcher),
         )
         hits = {hit.row: hit for hit in _having(view.searcher, asked)}
         meanings: dict[int, float] = {}
@@ -190,15 +194,16 @@ class OpenBase:
         what was read is then kept."""
         held, newest = self._view.rows, frozenset(version.shelved)
         gone = [each for each in held if each not in newest]
-        added = self._write(gone, [each for each in version.shelved if each not in held])
+        added = self._write(version, gone)
         rows = {each: held[each] for each in held if each in newest}
         rows |= {each: new.rows for each, new in added.items()}
         tables = _changed(self._view, gone, added)
         self._index.reload()
         self._view = _View(version, self._index.searcher(), tables, rows)
 
-    def _write(self, gone: Sequence[Shelved], added: Sequence[Shelved]) -> dict[Shelved, "_New"]:
+    def _write(self, version: Version, gone: Sequence[Shelved]) -> dict[Shelved, "_New"]:
         """One document after another, as all texts of a large base at once take much memory."""
+        added = [each for each in version.shelved if each not in self._view.rows]
         if not gone and not added:
             return {}
         passages = sum(shelved.document.passages for shelved in added)
@@ -207,18 +212,19 @@ class OpenBase:
         try:
             for shelved in gone:
                 writer.delete_documents_by_term("blob", shelved.blob)
-            new = {shelved: self._add(writer, shelved) for shelved in added}
+            new = {shelved: self._add(writer, version, shelved) for shelved in added}
             writer.commit()
         finally:
             writer.wait_merging_threads()  # lets go of the index, and of what was not committed
         return new
 
-    def _add(self, writer: tantivy.IndexWriter, shelved: Shelved) -> "_New":
+    def _add(self, writer: tantivy.IndexWriter, version: Version, shelved: Shelved) -> "_New":
         name = shelved.document.name
-        data = self._shelf.blob(self._kb_id, shelved.blob)
         try:
-            told = unpacked(data, name)
-        except EngineError as damaged:  # the others can still be searched
+            told = unpacked(self._shelf.held(version, shelved), name)
+        except EngineUnavailable:  # not the document, but where they all are
+            raise
+        except EngineError as damaged:  # or lost; the others can still be searched
             logger.error("In the knowledge base %r: %s", self._kb_id, damaged.sentence)
             return _New(range(0), None)
         rows = range(self._next_row, self._next_row + len(told.passages))
@@ -294,16 +300,24 @@ def _meanings(table: VectorTable, vector: Vectors, rows: Sequence[int]) -> dict[
     return {row: meaning_score(each, near.mean, near.deviation) for row, each in alike.items()}
 
 
-def _similar(searcher: tantivy.Searcher, term: str) -> dict[str, float]:
-    """What of the base may stand for a term that it does not have, and how surely."""
-    if searcher.doc_freq("terms", term):
-        return {}
-    if len(term) == 2 and not term.isascii():
-        return _characters(searcher, term)
-    if len(term) < LEAST_TYPED or not term.isascii() or not term.isalpha():
-        return {}
-    known = searcher.terms_with_prefix("terms", term[:SIMILAR_PREFIX], limit=MAX_SIMILAR)
-    return dict.fromkeys(_near_spellings(term, [word for word, *_ in known]), SIMILAR_SURELY)
+class _Mistyped:
+    """What of the base may stand for the terms of one question that it does not have, and how
+    surely."""
+
+    def __init__(self, searcher: tantivy.Searcher) -> None:
+        self._searcher = searcher
+        self._left = MAX_MISTYPED
+
+    def __call__(self, term: str) -> dict[str, float]:
+        if self._searcher.doc_freq("terms", term):
+            return {}
+        if len(term) == 2 and not term.isascii():
+            return _characters(self._searcher, term)
+        if len(term) < LEAST_TYPED or not term.isascii() or not term.isalpha() or not self._left:
+            return {}
+        self._left -= 1
+        known = self._searcher.terms_with_prefix("terms", term[:SIMILAR_PREFIX], limit=MAX_SIMILAR)
+        return dict.fromkeys(_near_spellings(term, [word for word, *_ in known]), SIMILAR_SURELY)
 
 
 def _near_spellings(term: str, words: Sequence[str]) -> list[str]:

@@ -14,9 +14,12 @@ import contextlib
 import gzip
 import hashlib
 import json
+import logging
 import os
 import re
 import time
+import uuid
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -30,6 +33,8 @@ from obstore.store import LocalStore, ObjectStore, from_url
 from engines.errors import EngineError, EngineUnavailable, UnknownKnowledge
 from engines.knowledge.base import Document
 
+logger = logging.getLogger(__name__)
+
 KEPT_VERSIONS = 20
 """A writer that has read an older one finds the next one taken, as long as it is kept."""
 
@@ -42,7 +47,12 @@ ORPHAN_AGE = timedelta(hours=1)
 ATTEMPTS = 100
 """Writers that may come first, each with a version of its own."""
 
+REMOTE_RETRIES, REMOTE_RETRY_LIMIT = 2, timedelta(seconds=5)
+"""A learner waits; obstore's own ten within three minutes would hold up every thread there is."""
+
 FORMAT = 1
+
+_VERSION_NAME = re.compile(r"\d{8}\.json\.gz")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,17 +94,28 @@ class Shelf:
         self.uri = uri
         self.is_folder = "://" not in uri or uri.startswith("file://")
         self._folder = Path(uri.removeprefix("file://")) if self.is_folder else None
+        self._keeps_places = self.is_folder
+        """Known to refuse what is put where something is already."""
         with self._translated():
             self._store: ObjectStore = (
-                LocalStore(self._folder, mkdir=True) if self._folder else from_url(uri)
+                LocalStore(self._folder, mkdir=True) if self._folder else _remote(uri)
             )
 
     def bases(self) -> list[str]:
-        """Ids of all that exist, in order."""
+        """Ids of all that exist, in order; one that cannot be read hides no other."""
         with self._translated():
             folders = obstore.list_with_delimiter(self._store, "bases")["common_prefixes"]
-        newest = (self._newest(folder) for folder in folders)
+        newest = (self._listed(folder) for folder in folders)
         return sorted(version.kb_id for version in newest if version and not version.removed)
+
+    def _listed(self, folder: str) -> Version | None:
+        try:
+            return self._newest(folder)
+        except EngineUnavailable:  # of the whole place
+            raise
+        except EngineError as foreign:
+            logger.error("%s", foreign.sentence)
+            return None
 
     def version(self, kb_id: str) -> Version:
         """The newest. Raises `UnknownKnowledge`."""
@@ -129,8 +150,10 @@ class Shelf:
 
     def remove(self, kb_id: str) -> None:
         """A base with all that it holds. Raises `UnknownKnowledge`."""
+        # What is written from here on may be of a base that is made anew.
+        before = datetime.now(UTC)
         self.change(kb_id, lambda old: replace(old, shelved=(), removed=True))
-        self._sweep(_folder(kb_id), datetime.now(UTC) + ORPHAN_AGE, kept_versions=1)
+        self._sweep(_folder(kb_id), before, kept_versions=1)
 
     def put_blob(self, kb_id: str, blob: str, data: bytes) -> None:
         self._put(_blob_path(kb_id, blob), data, taken=False)
@@ -140,16 +163,52 @@ class Shelf:
         with self._translated():
             return bytes(obstore.get(self._store, _blob_path(kb_id, blob)).bytes())
 
+    def held(self, version: Version, shelved: Shelved) -> bytes:
+        """A document of this version. Raises `FileNotFoundError` when it has been replaced
+        meanwhile, `EngineError` when it has been lost."""
+        try:
+            return self.blob(version.kb_id, shelved.blob)
+        except FileNotFoundError as gone:
+            if self.newer(version):
+                raise
+            name = shelved.document.name
+            raise EngineError(f"What was kept of {name!r} is lost. Add the file again.") from gone
+
+    def discard(self, kb_id: str, blob: str) -> None:
+        """A document that no version names."""
+        self._delete([_blob_path(kb_id, blob)])
+
     def _change(self, kb_id: str, change: Change) -> Version:
         folder = _folder(kb_id)
+        self._demand_places()
         for attempt in range(ATTEMPTS):
             old = self._newest(folder) or Version(kb_id, NOTHING_YET)
             new = replace(change(old), number=old.number + 1)
             if self._commit(folder, new):
-                self._tidy(folder, old, new)
+                with contextlib.suppress(EngineUnavailable):  # it is there; a later sweep tidies up
+                    self._tidy(folder, old, new)
                 return new
             time.sleep(min(0.001 * attempt, 0.05))  # let the others come through
         raise EngineError(f"Too much is written to {kb_id!r} at once. Try again in a moment.")
+
+    def _demand_places(self) -> None:
+        """Some object storage takes no notice of the condition: of two writers at once one would be
+        lost without a word. Asked before the first write. Raises `EngineUnavailable`."""
+        if self._keeps_places:
+            return
+        probe = f"probes/{uuid.uuid4().hex}"
+        self._put(probe, b"", taken=True)
+        try:
+            self._put(probe, b"", taken=True)
+        except AlreadyExistsError:
+            self._keeps_places = True
+        finally:
+            self._delete([probe])
+        if not self._keeps_places:
+            raise EngineUnavailable(
+                f"The object storage at {self.uri} overwrites what it is asked to keep: it does not"
+                " know conditional writes (If-None-Match). Use one that does, or a folder."
+            )
 
     def _commit(self, folder: str, version: Version) -> bool:
         """False: another writer came first."""
@@ -174,19 +233,27 @@ class Shelf:
         raise EngineError(f"Too much is written to {self.uri} at once. Try again in a moment.")
 
     def _read(self, folder: str, number: int) -> Version | None:
-        """None: it was cut off as the power failed, before anybody was told that it is there."""
+        """None: it was cut off as the power failed, before anybody was told that it is there.
+        Raises `EngineError` for one of a newer engine: what is written over it would be lost."""
         with self._translated():
             data = obstore.get(self._store, _version_path(folder, number)).bytes()
         try:
-            return _version(json.loads(gzip.decompress(bytes(data))), number)
-        except (ValueError, EOFError, OSError):
+            told = json.loads(gzip.decompress(bytes(data)))
+            if told["format"] <= FORMAT:
+                return _version(told, number)
+        except (ValueError, TypeError, LookupError, EOFError, OSError, zlib.error):
             return None
+        raise EngineError(
+            f"The knowledge base in {self.uri}/{folder} was written by a newer engine. Update this"
+            " one."
+        )
 
     def _numbers(self, folder: str, after: int = NOTHING_YET) -> list[int]:
         offset = _version_path(folder, after) if after else None
         with self._translated():
             listed = obstore.list(self._store, f"{folder}/versions", offset=offset)
-            return [int(Path(meta["path"]).name[:8]) for chunk in listed for meta in chunk]
+            names = [Path(meta["path"]).name for chunk in listed for meta in chunk]
+        return [int(name[:8]) for name in names if _VERSION_NAME.fullmatch(name)]
 
     def _put(self, path: str, data: bytes, *, taken: bool) -> None:
         with self._translated():
@@ -238,6 +305,14 @@ class Shelf:
                 f"The knowledge at {self.uri} cannot be reached: {why}. Check KNOWLEDGE_URI, and "
                 "that the engine may write there."
             ) from failed
+
+
+def _remote(uri: str) -> ObjectStore:
+    # Client options would take the place of all that the environment says of them.
+    return from_url(
+        uri,
+        retry_config={"max_retries": REMOTE_RETRIES, "retry_timeout": REMOTE_RETRY_LIMIT},
+    )
 
 
 def _folder(kb_id: str) -> str:

@@ -10,6 +10,7 @@ Nothing of a document is seen before all of it is: `Library.put` replaces it as 
 import asyncio
 import hashlib
 import logging
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +20,7 @@ from typing import TypeVar
 
 from engines.errors import EngineError, EngineUnavailable, UnknownKnowledge
 from engines.knowledge.base import Document, Extracted
-from engines.knowledge.documents.extract import extract
+from engines.knowledge.documents.extract import Wanted, extract
 from engines.knowledge.embedding_progress import told_to
 from engines.knowledge.library import Library
 from engines.knowledge.passages import passages
@@ -42,8 +43,9 @@ WENT_WRONG = "Something went wrong inside; the engine's log says what. Add it ag
 A = TypeVar("A")
 R = TypeVar("R")
 
-Read = Callable[[Path, str], Extracted]
-"""A file and its name to what stands in it. Blocks; raises `UnusableDocument`."""
+Read = Callable[[Path, str, Wanted], Extracted]
+"""A file and its name to what stands in it, as long as it is wanted. Blocks; raises
+`UnusableDocument`."""
 
 
 class Ingest:
@@ -55,6 +57,8 @@ class Ingest:
         self._read = read
         self._upkeep_s = float("-inf")
         self._hands: ThreadPoolExecutor | None = None  # the loop's own threads answer questions
+        self._unwanted = threading.Event()
+        """Set when nobody waits any more for the document that is being read."""
 
     async def work(self) -> None:
         """Put what is sent into its base, until cancelled. The caller owns this task."""
@@ -64,7 +68,7 @@ class Ingest:
                 if not await self._worked():
                     await asyncio.sleep(LOOK_INTERVAL_S)
         finally:
-            # A document that is being read ends by itself; the loop must not wait for it.
+            # A document that is being read is not wanted any more; the loop need not wait for it.
             self._hands.shutdown(wait=False, cancel_futures=True)
 
     async def _worked(self) -> bool:
@@ -82,6 +86,7 @@ class Ingest:
         return True
 
     async def _ingest(self, taken: Taken) -> None:
+        self._unwanted = threading.Event()
         async with asyncio.TaskGroup() as tasks:
             beat = tasks.create_task(self._beat(taken), name="knowledge-heartbeat")
             try:
@@ -90,6 +95,7 @@ class Ingest:
                 await asyncio.shield(asyncio.to_thread(self._spool.release, taken))
                 raise
             finally:
+                self._unwanted.set()
                 beat.cancel()
 
     async def _beat(self, taken: Taken) -> None:
@@ -98,7 +104,7 @@ class Ingest:
                 await asyncio.to_thread(self._spool.beat, taken)
                 await asyncio.sleep(HEARTBEAT_S)
         except Abandoned:
-            pass  # told to the work itself at its next step
+            self._unwanted.set()  # and the work itself is told at its next step
 
     async def _settle(self, taken: Taken) -> None:
         """Put it into its base, or say why not."""
@@ -137,7 +143,7 @@ class Ingest:
             pages=extracted.pages,
             passages=len(cut),
             notes=extracted.notes,
-            added_s=time.time(),
+            added_s=taken.sent_s,
         )
         with told_to(partial(self._embedded, taken)):
             await self._library.put(job.kb_id, document, cut)
@@ -152,7 +158,8 @@ class Ingest:
             await self._library.drop(job.kb_id, job.name)
 
     def _extracted(self, taken: Taken) -> Extracted:
-        return self._read(taken.upload, taken.job.name)
+        unwanted = self._unwanted
+        return self._read(taken.upload, taken.job.name, lambda: not unwanted.is_set())
 
     async def _embedded(self, taken: Taken, part: float) -> None:
         await self._tell(taken, "indexing", INDEXING + (1 - INDEXING) * part)
@@ -170,11 +177,19 @@ class Ingest:
         self._upkeep_s = time.monotonic()
         await asyncio.to_thread(self._spool.sweep)
         for kb_id in await self._library.bases():
-            try:
-                await self._library.embed_anew(kb_id)
-            except EngineError as error:
-                logger.warning("%r has not got all its vectors yet: %s", kb_id, error.sentence)
+            if await self._embedded_anew(kb_id):
+                self._upkeep_s = float("-inf")  # the rest as soon as nothing is to be read
                 return
+
+    async def _embedded_anew(self, kb_id: str) -> bool:
+        """Give the documents of a base their vectors; True: broken off for one that was sent."""
+        try:
+            while await self._library.embed_next(kb_id):
+                if await asyncio.to_thread(self._spool.waits):
+                    return True
+        except EngineError as error:
+            logger.warning("%r has not got all its vectors yet: %s", kb_id, error.sentence)
+        return False
 
 
 def _sha256(file: Path) -> str:

@@ -31,11 +31,14 @@ class Library:
     def __init__(self, index: KnowledgeIndex, embedder: BestEmbedder | None = None) -> None:
         self._index = index
         self._embedder = embedder or BestEmbedder(())
+        self._unfit: set[tuple[str, str]] = set()
+        """Models, and documents that they fail at: until this process ends they are not asked
+        again, as they would hold up all others each time."""
 
     async def search(self, kb_id: str, question: str, limit: int = 3) -> list[Found]:
         """The passages that fit best, the best first. Raises `UnknownKnowledge`."""
         question = question[:MAX_QUESTION_CHARS]
-        words = question_words(question)
+        words = await asyncio.to_thread(question_words, question)  # the first loads dictionaries
         if not words:  # it only greets, asks to go on, or is silent
             await self.prepare(kb_id)
             return []
@@ -75,20 +78,39 @@ class Library:
     async def embed_anew(self, kb_id: str) -> int:
         """Give the documents that have no vectors of the present model theirs, one after another;
         how many that were. Raises `UnknownKnowledge`, `EngineError`."""
+        done = 0
+        while await self.embed_next(kb_id):
+            done += 1
+        return done
+
+    async def embed_next(self, kb_id: str) -> bool:
+        """The same for one document; False: there is none left, or no model. One that cannot be
+        given vectors is left out from then on. Raises `UnknownKnowledge`, and `EngineError` when
+        it is the model that fails."""
         model = await self._embedder.current()
         if model is None:
-            return 0
-        done = 0
+            return False
         for document in await asyncio.to_thread(self._index.unembedded, kb_id, model.name):
-            try:
-                passages = await asyncio.to_thread(self._index.passages, kb_id, document.name)
-            except UnknownKnowledge:
-                continue  # dropped meanwhile
+            if (model.name, document.id) in self._unfit:
+                continue
+            if await self._embedded(kb_id, document, model):
+                return True
+        return False
+
+    async def _embedded(self, kb_id: str, document: Document, model: EmbeddingModel) -> bool:
+        try:
+            passages = await asyncio.to_thread(self._index.passages, kb_id, document.name)
             vectors = await model.embed([_read(passage) for passage in passages])
             embedded = Embedded(model.name, vectors)
             await asyncio.to_thread(self._index.embed, kb_id, document, embedded)
-            done += 1
-        return done
+        except UnknownKnowledge:
+            return False  # dropped meanwhile
+        except EngineError as error:
+            await model.embed(["?"])  # raises as well if it is not the document's fault
+            self._unfit.add((model.name, document.id))
+            logger.warning("%r is found by words alone: %s", document.name, error.sentence)
+            return False
+        return True
 
     async def state(self) -> EngineState:
         """Looks for the model as well: to be called at the start and from time to time, as a search

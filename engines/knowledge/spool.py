@@ -9,15 +9,17 @@
 
 The files are the truth: any process can tell how far a document is, and end it by taking its folder
 away. An attempt that is not touched any more has lost its process; of those who then make the next
-one only one succeeds, and whoever finds a newer attempt than its own keeps its hands off.
+one only one succeeds, and whoever finds a newer attempt than its own keeps its hands off. One that
+failed through no fault of the document is called attempt-1.excused, and does not count.
 """
 
 import contextlib
 import json
 import os
+import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -31,6 +33,9 @@ GONE_S = 20.0
 
 MAX_ATTEMPTS = 3
 """What ends its process three times will do so again."""
+
+MAX_EXCUSED = 4_000
+"""A day of attempts, one in `GONE_S`: by then somebody should have mended what is away."""
 
 MAX_JOBS = 500
 """Those that wait and those that have failed. Each may be 100 MB while it waits."""
@@ -53,7 +58,9 @@ CROWDED = (
     " have failed."
 )
 
-_UPLOAD, _JOB, _ATTEMPT, _DROPPED = "upload", "job.json", "attempt-", ".dropped"
+_UPLOAD, _JOB, _DROPPED = "upload", "job.json", ".dropped"
+_ATTEMPT, _EXCUSED = "attempt-", ".excused"
+_ATTEMPT_NAME = re.compile(rf"{_ATTEMPT}(\d+)({re.escape(_EXCUSED)})?")
 
 State = Literal["waiting", "reading", "indexing", "failed"]
 
@@ -83,6 +90,11 @@ class Taken:
     @property
     def upload(self) -> Path:
         return self.folder / _UPLOAD
+
+    @property
+    def sent_s(self) -> float:
+        """Unix time at which all of it had been received."""
+        return int(self.folder.name.partition("-")[0]) / 1e9
 
 
 class Abandoned(Exception):
@@ -155,16 +167,27 @@ class Spool:
             job = _read(folder)
             if job is None or job.state == "failed":
                 continue
-            last = _last_attempt(folder)
-            if last and not _is_gone(folder / f"{_ATTEMPT}{last}"):
+            made = _attempts(folder)
+            last = max(made, default=0)
+            if last and not _is_gone(made[last]):
                 continue
-            if last >= MAX_ATTEMPTS:
+            if sum(not _is_excused(path) for path in made.values()) >= MAX_ATTEMPTS:
+                self.fail(Taken(job, folder, last), GIVEN_UP)
+            elif last >= MAX_EXCUSED:
                 self.fail(Taken(job, folder, last), job.reason or GIVEN_UP)
-                continue
-            with contextlib.suppress(OSError):  # another one was quicker, or it is gone
-                (folder / f"{_ATTEMPT}{last + 1}").touch(exist_ok=False)
-                return Taken(job, folder, last + 1)
+            else:
+                with contextlib.suppress(OSError):  # another one was quicker, or it is gone
+                    (folder / f"{_ATTEMPT}{last + 1}").touch(exist_ok=False)
+                    _remove_excused(made)
+                    return Taken(job, folder, last + 1)
         return None
+
+    def waits(self) -> bool:
+        """Whether there is one that nobody has been at yet."""
+        return any(
+            (job := _read(folder)) and job.state != "failed" and not _last_attempt(folder)
+            for folder in self._folders()
+        )
 
     def beat(self, taken: Taken) -> None:
         """Say that its process lives; every `HEARTBEAT_S`. Raises `Abandoned`."""
@@ -178,7 +201,7 @@ class Spool:
             raise Abandoned
 
     def tell(self, taken: Taken, state: State, progress: float) -> None:
-        """How far it is. Raises `Abandoned`."""
+        """How far it is. Raises `Abandoned`, and `EngineUnavailable` when it cannot be written."""
         self.hold(taken)
         _write_if_there(taken.folder, replace(taken.job, state=state, progress=progress))
 
@@ -187,16 +210,20 @@ class Spool:
         _put_away(taken.folder)
 
     def fail(self, taken: Taken, reason: str) -> None:
-        """Keep nothing but the reason."""
-        with contextlib.suppress(Abandoned):
+        """Keep nothing but the reason. Where it cannot be written, as on a full disk, the document
+        stays, and this comes again at its next turn."""
+        with contextlib.suppress(Abandoned, EngineUnavailable):
             self.hold(taken)
             _write_if_there(taken.folder, replace(taken.job, state="failed", reason=reason))
             (taken.folder / _UPLOAD).unlink(missing_ok=True)
 
     def postpone(self, taken: Taken, reason: str) -> None:
         """It was not the document's fault: another attempt is made in `GONE_S`."""
-        with contextlib.suppress(Abandoned):
+        with contextlib.suppress(Abandoned, EngineUnavailable):
             self.beat(taken)
+            attempt = taken.folder / f"{_ATTEMPT}{taken.attempt}"
+            with contextlib.suppress(OSError):
+                attempt.rename(f"{attempt}{_EXCUSED}")  # needs no room on a full disk
             _write_if_there(taken.folder, replace(taken.job, reason=reason))
 
     def release(self, taken: Taken) -> None:
@@ -215,8 +242,8 @@ class Spool:
                 _remove(folder)
         for folder in self._folders():
             job = _read(folder)
-            limit_s = FAILED_KEPT_S if job and job.state == "failed" else None
-            if job is None or (limit_s and _age_s(folder / _JOB) > limit_s):
+            # What cannot be read may only be so for now, or for this version of the engine.
+            if (job is None or job.state == "failed") and _age_s(folder / _JOB) > FAILED_KEPT_S:
                 _put_away(folder)
 
     def _of(self, kb_id: str, name: str | None = None) -> list[tuple[Path, Job]]:
@@ -234,8 +261,23 @@ class Spool:
 
 def _last_attempt(folder: Path) -> int:
     """0: there was none, or the job has gone."""
-    made = (path.name.removeprefix(_ATTEMPT) for path in folder.glob(f"{_ATTEMPT}*"))
-    return max((int(number) for number in made), default=0)
+    return max(_attempts(folder), default=0)
+
+
+def _attempts(folder: Path) -> dict[int, Path]:
+    """By their numbers."""
+    found = ((_ATTEMPT_NAME.fullmatch(path.name), path) for path in folder.glob(f"{_ATTEMPT}*"))
+    return {int(name[1]): path for name, path in found if name}
+
+
+def _is_excused(attempt: Path) -> bool:
+    return attempt.name.endswith(_EXCUSED)
+
+
+def _remove_excused(attempts: Mapping[int, Path]) -> None:
+    """Those before the newest attempt tell nothing any more."""
+    for path in filter(_is_excused, attempts.values()):
+        path.unlink(missing_ok=True)
 
 
 def _is_gone(attempt: Path) -> bool:
@@ -265,10 +307,13 @@ def _write(folder: Path, job: Job) -> None:
 
 
 def _write_if_there(folder: Path, job: Job) -> None:
-    """Raises `Abandoned`."""
+    """Raises `Abandoned`, `EngineUnavailable`."""
     try:
-        _write(folder, job)
-    except OSError as error:
+        with _stored():
+            _write(folder, job)
+    except EngineUnavailable as error:
+        if folder.exists():
+            raise
         raise Abandoned from error
 
 

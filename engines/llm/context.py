@@ -9,7 +9,15 @@ from dataclasses import dataclass, replace
 from engines.base import Message
 from engines.errors import QuestionRefused, QuestionTooLong
 from engines.language import language_of
-from engines.llm.grounding import grounded, has_course, material, rules
+from engines.llm.grounding import (
+    CODE_CHARS,
+    grounded,
+    has_course,
+    material,
+    noted,
+    rules,
+    unmarked,
+)
 
 Counter = Callable[[str], int]
 """How many tokens a text has: a tokenizer's own count, or an `Estimate`."""
@@ -19,9 +27,6 @@ MESSAGE_TOKENS = 8
 
 DEFAULT_CONTEXT_TOKENS = 8192
 """A lesson's last twenty exchanges fit; a model's full window costs gigabytes of GPU memory."""
-
-CODE_BYTES = 8
-"""Of the code around the material of a turn: nobody guesses 64 bits."""
 
 ANSWER_SHARE = 0.5
 """At most this part of the context is kept free for the answer."""
@@ -38,27 +43,29 @@ def answer_tokens(context: int, wanted: int) -> int:
 
 
 def fitted(messages: Sequence[Message], room: int, count: Counter) -> list[Message]:
-    """What a model is told: the messages that fit into `room` tokens, with what the course has on
-    the question as marked data. Raises as `cut` does."""
-    return grounded(cut(messages, room, count), secrets.token_hex(CODE_BYTES))
+    """What a model is told: the messages that fit into `room` tokens, without marks of templates,
+    and with notes and what the course has on the question as marked data. Raises as `cut` does."""
+    return grounded(cut(unmarked(messages), room, count), secrets.token_hex(CODE_CHARS // 2))
 
 
 def cut(messages: Sequence[Message], room: int, count: Counter) -> list[Message]:
     """The messages that fit into `room` tokens: every system message, the newest question with as
-    many of its sources as possible, the best first, and of what lies between as many whole messages
-    as possible, the oldest left out first.
+    many of the notes and of its sources as possible, the best first, and of what lies between as
+    many whole messages as possible, the oldest left out first.
 
     Raises `QuestionTooLong`, or `QuestionRefused` when the tutor's prompt alone is too long.
     """
-    kept = [message for message in messages if message.role == "system"]
+    system = [message for message in messages if message.role == "system"]
     talk = [message for message in messages if message.role != "system"]
+    newest = next((i for i in reversed(range(len(talk))) if talk[i].role == "user"), 0)
+    bare = [replace(message, sources=(), chapters=()) for message in talk[newest:]]
+    kept = _with_notes_that_fit(system, room - size(bare, count), count)
     room -= size(kept, count)
     if room <= 0 and kept:
         raise QuestionRefused(
             "The tutor's prompt is longer than the language model's context. Shorten the prompt, "
             "or raise LLM_CONTEXT_TOKENS."
         )
-    newest = next((i for i in reversed(range(len(talk))) if talk[i].role == "user"), 0)
     asked = _with_sources_that_fit(talk[newest:], room, count)
     room -= size(asked, count)
     if room < 0:
@@ -68,18 +75,33 @@ def cut(messages: Sequence[Message], room: int, count: Counter) -> list[Message]
 
 
 def size(messages: Sequence[Message], count: Counter) -> int:
-    """Tokens of these messages in a model's prompt, with what the course has on them."""
+    """Tokens of these messages in a model's prompt, with what the course has on them, and notes."""
     return sum(
-        count(message.content) + MESSAGE_TOKENS + _material_size(message, count)
+        count(message.content)
+        + MESSAGE_TOKENS
+        + _material_size(message, count)
+        + _notes_size(message, count)
         for message in messages
     )
+
+
+def _notes_size(system: Message, count: Counter) -> int:
+    return sum(map(count, noted(system.notes))) + MESSAGE_TOKENS if system.notes else 0
 
 
 def _material_size(question: Message, count: Counter) -> int:
     if not has_course(question):
         return 0
-    data = material(question, "0" * 2 * CODE_BYTES)
+    data = material(question, "0" * CODE_CHARS)
     return count(data) + MESSAGE_TOKENS + count(rules(question))
+
+
+def _with_notes_that_fit(system: Sequence[Message], room: int, count: Counter) -> list[Message]:
+    """The system's messages with less and less of what is remembered of the student."""
+    kept = list(system)
+    while any(message.notes for message in kept) and size(kept, count) > room:
+        kept = [replace(message, notes=message.notes[:-1]) for message in kept]
+    return kept
 
 
 def _with_sources_that_fit(asked: Sequence[Message], room: int, count: Counter) -> list[Message]:

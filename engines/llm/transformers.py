@@ -18,6 +18,7 @@ from engines.base import EngineState, Message
 from engines.errors import EngineError, EngineUnavailable, QuestionRefused
 from engines.llm.batching import END_LIMIT_S, Batching, Delivery, first_line
 from engines.llm.context import DEFAULT_CONTEXT_TOKENS, answer_tokens, fitted
+from engines.llm.grounding import CODE_CHARS, grounded, unmarked
 from engines.llm.options import LlmOptions
 from engines.llm.tokens import Prompt, Prompting, Writing
 
@@ -112,8 +113,10 @@ class TransformersLlm:
             self._batching.cancel(request)
 
     def count(self, messages: Sequence[Message]) -> int:
-        """Tokens of the prompt that these messages make, uncut. Blocks for milliseconds."""
-        return len(self._prompting.prompt(messages).tokens)
+        """Tokens of the prompt that these messages make, uncut, with notes and what the course has
+        on them. Blocks for milliseconds."""
+        told = grounded(unmarked(messages), "0" * CODE_CHARS)
+        return len(self._prompting.prompt(told).tokens)
 
     async def state(self) -> EngineState:
         return EngineState("transformers", "ready", f"Answers with {self._description}.")

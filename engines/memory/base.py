@@ -51,3 +51,12 @@ class Remembered:
     @property
     def is_empty(self) -> bool:
         return not (self.summary or self.facts or self.recent)
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """One thing of it, as a language model is told of it."""
+
+    about: str
+    """A `Kind`, `summary`, or who said it in the last session."""
+    text: str

@@ -3,14 +3,9 @@
 import re
 import unicodedata
 
-_CHAT_MARK = re.compile(
-    r"<\|[^<>|\n]{0,40}\|>"  # <|im_start|>, <|eot_id|>
-    r"|<｜[^<>｜\n]{0,40}｜>"
-    r"|</?s>|\[/?INST\]|<</?SYS>>|</?(?:start|end)_of_turn>|\[/?(?:SYSTEM_PROMPT|AVAILABLE_TOOLS)\]"
-    r"|</?(?:system|user|assistant|human|tool|think|notes|student_notes)\b[^<>\n]{0,40}>"
-    r"|```\w*|^\s*#{1,6}(?=\s)",
-    re.I | re.M,
-)
+from engines.llm.marks import without_marks
+
+_FORMAT = re.compile(r"```\w*|^\s*#{1,6}(?=\s)", re.M)
 _ROLE = re.compile(r"^\s*(?:system|assistant|user|human|tool)\s*[:：]\s*", re.I)
 _INVISIBLE = frozenset(("Cc", "Cf", "Cs", "Co", "Cn"))
 _SENTENCE_END = re.compile(r"[.!?](?=\s)|[。！？]")
@@ -26,11 +21,11 @@ def plain(text: str, limit: int) -> str:
     lines = _visible(text[: limit * 4]).splitlines()
     text = _line(" ".join(_ROLE.sub("", line) for line in lines))
     for _ in range(ROUNDS):
-        stripped = _line(_ROLE.sub("", _CHAT_MARK.sub(" ", text)))
+        stripped = _line(_ROLE.sub("", _FORMAT.sub(" ", without_marks(text))))
         if stripped == text:
             return _cut(text, limit)
         text = stripped
-    return _cut(_line(re.sub(r"[<>\[\]`#:：]", " ", text)), limit)
+    return _cut(_line(re.sub(r"[<>＜＞\[\]［］`#:：]", " ", text)), limit)
 
 
 def _visible(text: str) -> str:

@@ -1,5 +1,6 @@
 // What was said in one session, as bubbles.
 
+import { sourcesNode } from "./sources.js";
 import { word } from "./words.js";
 
 export class Conversation {
@@ -7,7 +8,7 @@ export class Conversation {
     this.tutor = tutor;
     this.node = document.createElement("ol");
     this.node.className = "log";
-    this.bubbles = []; // {role, text, node, turnId, spoken, partial, closed, cut}
+    this.bubbles = []; // {role, text, node, said, turnId, spoken, partial, closed, cut}
     this.over = new Set(); // turns that were cut: what still comes of them is not shown
   }
 
@@ -61,6 +62,13 @@ export class Conversation {
     this.write(bubble, text);
   }
 
+  /** What of the course the answer stands on; comes before the whole of it. */
+  sources(turnId, items) {
+    if (this.over.has(turnId) || items.length === 0) return;
+    const bubble = this.answer(turnId) ?? this.add("assistant", turnId);
+    this.followed(bubble, () => bubble.node.append(sourcesNode(items)));
+  }
+
   /** Interrupted: only what was heard has been said. `byKey`: not by speaking on. */
   cut(turnId, heard, byKey) {
     if (!turnId) return;
@@ -84,21 +92,29 @@ export class Conversation {
   // ── the page ───────────────────────────────────────────────────────────────────────────────────
 
   add(role, turnId = null) {
-    const bubble = { role, turnId, text: "", node: document.createElement("li") };
+    const bubble = { role, turnId, text: "", node: document.createElement("li"), said: document.createElement("p") };
     bubble.node.className = role;
+    bubble.node.append(bubble.said);
     this.bubbles.push(bubble);
     this.node.append(bubble.node);
     return bubble;
   }
 
   write(bubble, text) {
+    bubble.text = text;
+    this.followed(bubble, () => {
+      bubble.said.textContent = text.trim();
+      bubble.node.classList.toggle("partial", Boolean(bubble.partial));
+      bubble.node.classList.toggle("cut", Boolean(bubble.cut));
+      if (bubble.cut) bubble.said.dataset.cut = word("cut");
+    });
+  }
+
+  /** A change of a bubble, which the log follows unless the learner reads further up. */
+  followed(bubble, change) {
     const log = this.node.parentElement;
     const atEnd = !log || log.scrollHeight - log.scrollTop - log.clientHeight < 80;
-    bubble.text = text;
-    bubble.node.textContent = text.trim();
-    bubble.node.classList.toggle("partial", Boolean(bubble.partial));
-    bubble.node.classList.toggle("cut", Boolean(bubble.cut));
-    if (bubble.cut) bubble.node.dataset.cut = word("cut");
+    change();
     if (log && (atEnd || bubble.role === "user")) log.scrollTop = log.scrollHeight;
   }
 

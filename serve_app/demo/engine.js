@@ -1,7 +1,7 @@
 // The engine as the page sees it: sessions over REST, and one socket for all of them.
 
 const BASE = new URL("../", import.meta.url);
-const FEATURES = ["deltas", "captions", "state", "metrics", "ice_servers", "stream_in"];
+const FEATURES = ["deltas", "captions", "state", "metrics", "ice_servers", "stream_in", "sources"];
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 15_000;
 const PING_MS = 15_000;
@@ -24,7 +24,9 @@ export class Engine extends EventTarget {
     super();
     this.studentId = studentId();
     this.sessions = new Map(); // tutor id → {id, token}
-    this.creating = new Map(); // tutor id → the same, on its way
+    this.creating = new Map(); // tutor id and course → the same, on its way
+    this.kbId = null; // the course of the sessions; null: the tutor's own, if it has one
+    this.left = new Set(); // ids of sessions that were about another course
     this.features = new Set();
     this.iceServers = [];
     this.key = ""; // in memory only
@@ -40,27 +42,55 @@ export class Engine extends EventTarget {
   async session(tutorId) {
     const known = this.sessions.get(tutorId);
     if (known) return known;
-    if (!this.creating.has(tutorId)) {
-      const created = this.create(tutorId).finally(() => this.creating.delete(tutorId));
-      this.creating.set(tutorId, created);
+    const key = JSON.stringify([tutorId, this.kbId]);
+    if (!this.creating.has(key)) {
+      const created = this.create(tutorId, this.kbId).finally(() => this.creating.delete(key));
+      this.creating.set(key, created);
     }
-    return this.creating.get(tutorId);
+    return this.creating.get(key);
   }
 
-  async create(tutorId) {
-    const body = JSON.stringify({ tutor_id: tutorId, student_id: this.studentId });
+  async create(tutorId, kbId) {
+    const body = JSON.stringify({ tutor_id: tutorId, student_id: this.studentId, kb_id: kbId });
     const created = await (await this.call("POST", "v1/sessions", body)).json();
     const session = { id: created.session_id, token: created.engine_token };
+    if (kbId !== this.kbId) {
+      this.end([session.id]); // another course was chosen meanwhile
+      return this.session(tutorId);
+    }
     this.sessions.set(tutorId, session);
     return session;
   }
 
-  async call(method, path, body) {
+  /** Ids of the knowledge bases in which there is something; none where they cannot be asked. */
+  async courses(limitMs) {
+    try {
+      const answer = await this.call("GET", "v1/knowledge", undefined, AbortSignal.timeout(limitMs));
+      return (await answer.json()).filter((base) => base.documents > 0).map((base) => base.kb_id);
+    } catch {
+      return [];
+    }
+  }
+
+  /** New sessions are about this course; the ids of those there are, which are to be ended. */
+  changeCourse(kbId) {
+    this.kbId = kbId;
+    const ids = [...this.sessions.values()].map((session) => session.id);
+    ids.forEach((id) => this.left.add(id));
+    this.sessions.clear();
+    return ids;
+  }
+
+  end(ids) {
+    for (const id of ids) this.call("DELETE", `v1/sessions/${id}`).catch(() => {});
+  }
+
+  async call(method, path, body, signal) {
     const headers = body ? { "Content-Type": "application/json" } : {};
     if (this.key) headers.Authorization = `Bearer ${this.key}`;
     let answer;
     try {
-      answer = await fetch(new URL(path, BASE), { method, body, headers, keepalive: method === "DELETE" });
+      answer = await fetch(new URL(path, BASE), { method, body, headers, signal, keepalive: method === "DELETE" });
     } catch {
       throw new Refused("engine_away", "");
     }
@@ -77,9 +107,7 @@ export class Engine extends EventTarget {
   /** Gives the places back; the page is about to close. */
   endSessions() {
     this.wanted = false;
-    for (const session of this.sessions.values()) {
-      this.call("DELETE", `v1/sessions/${session.id}`).catch(() => {});
-    }
+    this.end([...this.sessions.values()].map((session) => session.id));
     this.sessions.clear();
   }
 

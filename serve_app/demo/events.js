@@ -47,6 +47,10 @@ export const TAKE = {
     if (mine && !lesson.interrupting && !conversation.over.has(turnId)) lesson.player.piece(data, rateHz);
   },
 
+  sources(_lesson, { turn_id: turnId, items }, conversation) {
+    conversation.sources(turnId, items);
+  },
+
   text(lesson, { content, audio }, conversation, mine) {
     conversation.closed(content);
     if (mine && audio) lesson.player.whole(audio);
@@ -85,6 +89,7 @@ export const TAKE = {
   },
 
   error(lesson, { code, content, engine_session_id: sessionId }) {
+    if (lesson.engine.left.has(sessionId)) return; // that it ends was the learner's wish
     if (code === "webrtc_replaced") {
       lesson.tell(code, content);
       lesson.peer.giveUp(); // or two pages would take it from each other for ever

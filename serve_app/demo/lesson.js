@@ -14,6 +14,9 @@ export const TUTORS = new Map([
   [3, { name: "David", face: "david" }],
 ]);
 
+export const SAMPLE = "weather"; // the sample course, which comes with the engine
+const COURSES_MS = 20_000; // nobody waits for it
+const COURSES_START_MS = 3_000;
 const RETRY_MS = 5_000;
 const TRIES_BEFORE_TELLING = 2;
 
@@ -24,7 +27,8 @@ export class Lesson extends EventTarget {
     this.tutorId = tutorId;
     this.engine = new Engine();
     this.peer = new Peer((message) => this.engine.send(message), relayOnly);
-    this.conversations = new Map([...TUTORS].map(([id, tutor]) => [id, new Conversation(tutor)]));
+    this.conversations = newConversations();
+    this.courses = []; // ids of those that can be chosen
     this.states = new Map(); // session id → what the engine says that it does
     this.isStarted = false;
     this.wasUp = false;
@@ -93,9 +97,21 @@ export class Lesson extends EventTarget {
     this.ear ??= new Ear(this.context);
     this.player ??= new Player(this.context, this.ear, () => this.changed());
     this.microphone ??= this.createMicrophone();
+    // The key may have come meanwhile, or the sample course; a learner who has pressed Start waits.
+    if (this.courses.length === 0) await this.findCourses(COURSES_START_MS);
     await this.engine.session(this.tutorId);
     this.isStarted = true;
     this.engine.connect();
+    this.changed();
+  }
+
+  /** Which courses there are; the first time that there are any, the sample course is chosen. */
+  async findCourses(limitMs = COURSES_MS) {
+    const found = await this.engine.courses(limitMs);
+    if (found.length === 0) return;
+    const isFirst = this.courses.length === 0;
+    this.courses = found;
+    if (isFirst && !this.isStarted && found.includes(SAMPLE)) this.engine.kbId = SAMPLE;
     this.changed();
   }
 
@@ -279,7 +295,26 @@ export class Lesson extends EventTarget {
     this.latencyMs = this.metrics = null;
     this.caption("");
     this.changed();
-    if (!this.isStarted) return;
+    if (this.isStarted) await this.enter();
+  }
+
+  /** Another course, null for none: with it other conversations begin. */
+  async switchCourse(kbId) {
+    if (kbId === this.engine.kbId) return;
+    if (this.isAnswering) this.interrupt();
+    if (this.listening !== "closed") this.tellMicrophone("closed");
+    const left = this.engine.changeCourse(kbId);
+    this.conversations = newConversations();
+    this.latencyMs = this.metrics = null;
+    this.caption("");
+    this.changed();
+    if (this.isStarted) await this.enter();
+    this.engine.end(left); // not before there is another one: with the last one the socket closes
+  }
+
+  /** The session with the chosen tutor about the chosen course is the one on stage. */
+  async enter() {
+    const { tutorId } = this;
     try {
       await this.engine.session(tutorId);
     } catch (refused) {
@@ -304,7 +339,8 @@ export class Lesson extends EventTarget {
   take(event) {
     const mine = !event.engine_session_id || event.engine_session_id === this.sessionId;
     const tutorId = mine ? this.tutorId : this.tutorOf(event.engine_session_id);
-    const conversation = this.conversations.get(tutorId) ?? this.conversation;
+    const isLeft = this.engine.left.has(event.engine_session_id);
+    const conversation = isLeft ? new Conversation() : this.conversations.get(tutorId) ?? this.conversation;
     TAKE[event.type]?.(this, event, conversation, mine);
     this.changed();
   }
@@ -317,4 +353,8 @@ export class Lesson extends EventTarget {
     this.lastCaption = mine ? this.lastCaption : text || this.lastCaption;
     this.dispatchEvent(new CustomEvent("caption", { detail: { text, mine } }));
   }
+}
+
+function newConversations() {
+  return new Map([...TUTORS].map(([id, tutor]) => [id, new Conversation(tutor)]));
 }

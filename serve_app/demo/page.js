@@ -1,9 +1,9 @@
 // The page: shows a lesson, and takes the learner's hands and keys.
 
-import { Lesson, TUTORS } from "./lesson.js";
+import { Lesson, SAMPLE, TUTORS } from "./lesson.js";
 import { Notices } from "./notices.js";
 import { Portrait } from "./portrait.js";
-import { otherLanguage, translate, word } from "./words.js";
+import { otherLanguage, translate, translateWithin, word } from "./words.js";
 
 const CAPTION_MS = 2_500; // stays so long after the last word
 const FACE_CHANGE_MS = 300; // the live picture of another face needs this to arrive
@@ -42,6 +42,7 @@ function show() {
   $("hint").textContent = word(isStarted ? `hint_${listening}` : "hint_off");
   showLive();
   showLatency();
+  showCourses();
   showConversation(conversation, tutor);
   void portrait.show(tutor.face);
 }
@@ -67,6 +68,18 @@ function showLatency() {
   $("metrics").replaceChildren(...rows, ...(engines ? [text("dd", engines)] : []));
 }
 
+function showCourses() {
+  const { courses, engine } = lesson;
+  const shows = JSON.stringify([word("no_course"), courses]);
+  const choice = $("course");
+  if (choice.dataset.shows !== shows) {
+    choice.replaceChildren(new Option(word("no_course"), ""), ...courses.map((id) => new Option(id, id)));
+    choice.dataset.shows = shows;
+  }
+  choice.value = engine.kbId ?? "";
+  $("course-row").hidden = courses.length === 0;
+}
+
 function showConversation(conversation, tutor) {
   const logs = $("logs");
   const isEmpty = conversation.messages.length === 0;
@@ -74,6 +87,7 @@ function showConversation(conversation, tutor) {
   if (!isEmpty && logs.firstElementChild === shown) return;
   if (isEmpty && logs.firstElementChild?.dataset.shows === shown.dataset.shows) return;
   logs.replaceChildren(shown);
+  translateWithin(logs);
   logs.scrollTop = logs.scrollHeight;
 }
 
@@ -81,9 +95,10 @@ function showConversation(conversation, tutor) {
 function empty(tutor) {
   const node = document.createElement("div");
   node.className = "empty";
-  node.dataset.shows = `${tutor.face} ${document.documentElement.lang} ${lesson.isStarted}`;
+  node.dataset.shows = `${tutor.face} ${document.documentElement.lang} ${lesson.isStarted} ${lesson.engine.kbId}`;
   node.append(text("p", word("empty", { name: tutor.name })));
-  for (const key of ["example_1", "example_2", "example_3"]) {
+  const kind = lesson.engine.kbId === SAMPLE ? "sample" : "example";
+  for (const key of [1, 2, 3].map((number) => `${kind}_${number}`)) {
     const button = text("button", word(key));
     button.type = "button";
     button.disabled = !lesson.isStarted;
@@ -252,6 +267,7 @@ function listenToHands() {
   $("stop").onclick = () => lesson.interrupt();
   $("unmute").onclick = unmute;
   $("link").onclick = () => lesson.reconnect();
+  $("course").onchange = () => lesson.switchCourse($("course").value || null);
   $("language").onclick = () => {
     otherLanguage();
     translate();
@@ -297,6 +313,8 @@ window.tutor = {
   get features() { return [...lesson.engine.features]; },
   get sessionId() { return lesson.sessionId; },
   get tutorId() { return lesson.tutorId; },
+  get courses() { return lesson.courses; },
+  get course() { return lesson.engine.kbId; },
   get studentId() { return lesson.engine.studentId; },
   get listening() { return lesson.listening; },
   get microphoneLevel() { return lesson.microphone?.level ?? 0; },
@@ -318,6 +336,7 @@ window.tutor = {
   hold: () => lesson.hold(),
   release: () => lesson.letGo(),
   switchTutor: choose,
+  switchCourse: (kbId) => lesson.switchCourse(kbId),
   reconnect: () => lesson.reconnect(),
 };
 
@@ -326,4 +345,5 @@ translate();
 listenToHands();
 listenToLesson();
 show();
+void lesson.findCourses();
 if (options.get("autostart") === "1") void start();

@@ -8,6 +8,11 @@ const WORDS = {
     controls: "Microphone",
     conversation: "Conversation",
     tutor: "Tutor",
+    course: "Course",
+    no_course: "None",
+    source: "Source",
+    sources: "Sources",
+    page: "page {page}",
     start: "Start",
     starting: "Connecting…",
     greeting: "Talk with {name}",
@@ -45,6 +50,9 @@ const WORDS = {
     example_1: "Why is the sky blue?",
     example_2: "Explain photosynthesis in two sentences.",
     example_3: "Let us practise small talk.",
+    sample_1: "What is fog?",
+    sample_2: "Why does ice float?",
+    sample_3: "How do clouds form?",
     asr_ms: "Heard",
     llm_first_token_ms: "First word",
     first_sentence_ms: "First sentence",
@@ -56,6 +64,7 @@ const WORDS = {
       engine_away: ["The engine does not answer", "Check that it runs (`tutor status`); the page tries again by itself."],
       too_many_sessions: ["All places are taken", "Wait until somebody has finished, or raise MAX_SESSIONS."],
       too_many_sessions_for_student: ["You have too many sessions", "Close other pages of the tutor, or end their sessions here."],
+      degraded: ["Without the course", "The tutor answers all the same."],
       storage_failed: ["The engine's database does not answer", "Try again in a moment."],
       microphone_denied: ["The microphone is blocked", "Allow it for this page in the browser's address bar, then open it again."],
       microphone_missing: ["No microphone was found", "Connect one, or write instead."],
@@ -75,6 +84,11 @@ const WORDS = {
     controls: "麦克风",
     conversation: "对话",
     tutor: "导师",
+    course: "课程",
+    no_course: "不使用",
+    source: "来源",
+    sources: "来源",
+    page: "第 {page} 页",
     start: "开始",
     starting: "正在连接…",
     greeting: "和{name}聊一聊",
@@ -112,6 +126,9 @@ const WORDS = {
     example_1: "天空为什么是蓝色的？",
     example_2: "用两句话解释光合作用。",
     example_3: "我们来练习日常对话吧。",
+    sample_1: "雾是怎样形成的？",
+    sample_2: "冰为什么浮在水面上？",
+    sample_3: "什么是水循环？",
     asr_ms: "听懂",
     llm_first_token_ms: "第一个字",
     first_sentence_ms: "第一句话",
@@ -123,6 +140,7 @@ const WORDS = {
       engine_away: ["引擎没有应答", "请检查它是否在运行（`tutor status`）；页面会自动重试。"],
       too_many_sessions: ["名额已满", "请等待他人结束，或调大 MAX_SESSIONS。"],
       too_many_sessions_for_student: ["您的会话太多", "请关闭其他导师页面，或在这里结束那些会话。"],
+      degraded: ["未使用课程", "导师仍会照常回答。"],
       storage_failed: ["引擎的数据库没有应答", "请稍后再试。"],
       microphone_denied: ["麦克风被禁止", "请在浏览器地址栏允许此页面使用麦克风，然后重新打开。"],
       microphone_missing: ["没有找到麦克风", "请连接麦克风，或改用打字。"],
@@ -173,11 +191,24 @@ export function otherLanguage() {
   }
 }
 
+/** An element that says this in whichever language is chosen. */
+export function worded(name, key, values = {}) {
+  const node = document.createElement(name);
+  Object.assign(node.dataset, values, { word: key });
+  node.textContent = word(key, values);
+  return node;
+}
+
+/** Puts the words into what names one, also where it was not on the page meanwhile. */
+export function translateWithin(root) {
+  for (const node of root.querySelectorAll("[data-word]")) node.textContent = word(node.dataset.word, node.dataset);
+}
+
 /** Puts the words into everything that names one. */
 export function translate() {
   document.documentElement.lang = language === "zh" ? "zh-CN" : "en";
   document.title = word("title");
-  for (const node of document.querySelectorAll("[data-word]")) node.textContent = word(node.dataset.word);
+  translateWithin(document);
   for (const node of document.querySelectorAll("[data-label]")) node.setAttribute("aria-label", word(node.dataset.label));
   for (const node of document.querySelectorAll("[data-tip]")) {
     node.title = word(node.dataset.tip);

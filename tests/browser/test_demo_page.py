@@ -11,20 +11,28 @@ import pytest
 from pydantic import SecretStr
 
 from engines.base import Audio
+from engines.knowledge.listing import Base
 from engines.stub import StubLlm, StubTts
 from serve_app.recording import wav_bytes
 from serve_app.settings import Settings
 from tests.browser.chromium import tab
-from tests.running import Running, plain, stub_engines
+from tests.running import NoBases, Running, plain, stub_engines
 
 MICROPHONE_HZ = 48_000
 ANSWER = "This is the answer of the stub."
 LONG = tuple(f"Sentence number {number} is here. " for number in range(40))
 
 
+class NoCourses(NoBases):
+    """There could be some."""
+
+    async def bases(self) -> list[Base]:
+        return []
+
+
 @contextlib.contextmanager
 def gateway(home: Path, **engines: Any) -> Iterator[Running]:
-    with plain(Settings(tutor_home=home), stub_engines(**engines)) as engine:
+    with plain(Settings(tutor_home=home), stub_engines(bases=NoCourses(), **engines)) as engine:
         yield engine
 
 

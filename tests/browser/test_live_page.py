@@ -18,6 +18,7 @@ from engines.tts.espeak import EspeakTts
 from serve_app.recording import resampled, wav_bytes
 from serve_app.settings import Settings
 from tests.browser.chromium import Tab, tab
+from tests.browser.test_demo_page import NoCourses
 from tests.coturn import outward_address, running_turn
 from tests.running import Running, plain, stub_engines
 from tests.speech import say
@@ -163,6 +164,7 @@ async def test_the_same_through_a_relay_only(tmp_path: Path) -> None:
         speak=EspeakTts(),
         show=VisemeAvatar(),
         backdrop=portrait,
+        bases=NoCourses(),
     )
     await asyncio.to_thread(portrait, "anna")
     with running_turn(host=outward_address()) as turn:

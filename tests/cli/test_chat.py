@@ -4,7 +4,7 @@ import signal
 import subprocess
 import sys
 import wave
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 
 import av
@@ -13,11 +13,15 @@ import pytest
 
 from engines.base import Message
 from engines.errors import EngineError
+from engines.knowledge.base import Found, Passage
+from engines.knowledge.listing import Base
 from engines.stub import STUB_WORDS, StubLlm
 from serve_app.settings import Settings
+from tests import running as running_engines
 from tests.cli.conftest import Tutor
 from tests.media import wav
-from tests.running import Running, free_port, plain, stub_engines
+from tests.running import NoBases, Running, free_port, plain, stub_engines
+from tests.weather import weather_gateway
 
 STUDENT = 4711
 
@@ -155,6 +159,75 @@ def test_no_engine(tutor: Tutor) -> None:
     result = tutor("chat", "--url", f"http://127.0.0.1:{free_port()}", "Hello")
     assert result.exit_code == 1
     assert "Start it with `tutor up`." in result.stderr
+
+
+@pytest.fixture(scope="module")
+def weather(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with weather_gateway(tmp_path_factory.mktemp("weather")) as running:
+        yield running
+
+
+def test_the_sources_stand_below_the_answer(weather: Running, tutor: Tutor) -> None:
+    asked = ("chat", "--url", weather.url, "--kb", "weather")
+    result = tutor(*asked, says="What is fog?\n雾是怎么形成的？\nWho was Napoleon?\n")
+    assert result.exit_code == 0, result.output
+    shown = [line for line in result.stdout.splitlines() if line.startswith("  ")]
+    assert [line.partition(": “")[0].strip() for line in shown] == ["weather.md", "天气.md"]
+    lines = result.stdout.splitlines()
+    for line in shown:
+        quoted = line.partition(": “")[2].removesuffix("”")
+        assert quoted in lines[lines.index(line) - 1], "the answer stands before it"
+        assert lines[lines.index(line) + 1].startswith("first word ")
+
+
+def test_a_page_is_named_where_there_is_one(tmp_path: Path, tutor: Tutor) -> None:
+    class Paged:
+        async def search(self, kb_id: str, question: str, limit: int = 3) -> list[Found]:
+            boils = "Water boils at 100 degrees Celsius."
+            return [Found(kb_id, "unit 1/book.pdf", Passage(boils, 7, "", 0), 0.9)]
+
+    class Listed(NoBases):
+        async def bases(self) -> list[Base]:
+            return [Base("physics", 1, 1, None)]
+
+    with plain(
+        Settings(tutor_home=tmp_path), stub_engines(knowledge=Paged(), bases=Listed())
+    ) as engine:
+        result = tutor("chat", "--url", engine.url, "--kb", "physics", "When does water boil?")
+    assert "  unit 1/book.pdf, page 7: “Water boils at 100 degrees Celsius.”" in result.stdout
+
+
+def test_an_unknown_base_is_told_before_the_conversation_begins(
+    weather: Running, tutor: Tutor
+) -> None:
+    result = tutor("chat", "--url", weather.url, "--kb", "wether", "What is fog?")
+    assert result.exit_code == 2
+    assert "There is no knowledge base 'wether'." in result.stderr
+    assert "Such as weather; `tutor kb list` shows all." in result.stderr
+    assert httpx.get(f"{weather.url}/v1/sessions").json() == []
+
+
+def test_without_any_base_it_is_said_how_to_make_one(tmp_path: Path, tutor: Tutor) -> None:
+    class Empty(NoBases):
+        async def bases(self) -> list[Base]:
+            return []
+
+    with plain(Settings(tutor_home=tmp_path), stub_engines(bases=Empty())) as engine:
+        result = tutor("chat", "--url", engine.url, "--kb", "physics", "Why?")
+    assert (result.exit_code, "`tutor kb add` makes one" in result.stderr) == (2, True)
+
+
+def test_a_course_that_is_away_is_told_and_the_answer_counts(
+    tmp_path: Path, tutor: Tutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "tutors.yaml").write_text("anyone: [{face: mei, kb: gone}]")
+    monkeypatch.setattr(running_engines, "PROJECT", tmp_path)
+    with plain(Settings(tutor_home=tmp_path / "home"), stub_engines()) as engine:
+        result = tutor("chat", "--url", engine.url, "Why does it rain?")
+    assert result.exit_code == 0, result.output
+    assert "no knowledge base 'gone'" in result.stderr
+    assert STUB_WORDS.strip() in result.stdout
 
 
 @pytest.mark.parametrize(

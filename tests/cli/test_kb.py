@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -12,7 +13,7 @@ import pytest
 import uvicorn
 from fastapi import FastAPI
 
-from cli.documents import files_of
+from cli.documents import KnowledgeClient, add, files_of
 from cli.errors import WrongUsage
 from engines.knowledge.documents.limits import LIMIT_BYTES
 from serve_app.knowledge import Desk
@@ -182,3 +183,21 @@ async def test_one_removed_meanwhile_is_told(
     monkeypatch.setattr(shop.spool, "order", order_and_drop)
     added = await asyncio.to_thread(tutor, "kb", "add", "c", str(course / "ice.md"), *THERE, url)
     assert (added.exit_code, "was removed while" in added.output) == (1, True)
+
+
+def test_a_name_that_cannot_be_sent_is_told(tmp_path: Path) -> None:
+    (tmp_path / os.fsdecode(b"bad\xff.txt")).write_text("x")
+    with pytest.raises(WrongUsage, match="cannot be shown") as told:
+        files_of([tmp_path])
+    assert told.value.sentence.isprintable()
+
+
+def test_a_file_that_cannot_be_read_ends_no_other(url: str, course: Path) -> None:
+    files = {"gone.md": course / "gone.md", "ice.md": course / "ice.md"}
+    with KnowledgeClient(url, "key") as client:
+        outcomes = add(client, "c", files, quiet=True)
+    assert [(each.name, each.result) for each in outcomes] == [
+        ("gone.md", "failed"),
+        ("ice.md", "added"),
+    ]
+    assert "No such file" in outcomes[0].reason

@@ -15,7 +15,7 @@ from cli.engine import Engine
 from cli.redeploy import settings_of
 from cli.surroundings import settings_in_force
 from deployments.llm import LlmArgs
-from engines.base import Audio
+from engines.base import Audio, Outside
 from serve_app.cloned_voices import ClonedVoice, VoiceStore
 from serve_app.store import open_database
 from serve_app.tutor_store import TutorStore
@@ -75,6 +75,7 @@ def test_a_tutor_is_added_with_all_that_it_is(file: Path, tutor: Tutor, tmp_path
         *("tutors", "add", "7", "--name", "Émile", "--language", "fr", "--voice-language", "fr"),
         *("--model", "mistral:7b", "--face", "david", "--kb", "kb-1", "--voice", "m3"),
         *("--prompt-file", str(tmp_path / "prompt.txt"), "--min-replicas", "0", "--gpu", "0.3"),
+        *("--outside", "general"),
     )
     assert done.exit_code == 0, done.output
     assert "`tutor up` deploys it" in done.stdout
@@ -85,6 +86,7 @@ def test_a_tutor_is_added_with_all_that_it_is(file: Path, tutor: Tutor, tmp_path
         "voice": {"name": "m3", "language": "fr"},
         "face": "david",
         "kb": "kb-1",
+        "outside": "general",
         "prompt": "Tu es {name}.\nTu parles français.",
     }
     assert content(file)["models"] == {"mistral:7b": {"gpu": 0.3, "min_replicas": 0}}
@@ -92,6 +94,15 @@ def test_a_tutor_is_added_with_all_that_it_is(file: Path, tutor: Tutor, tmp_path
     assert [line for line in before.splitlines() if line not in kept] == []
     assert tutor("tutors", "remove", "7").exit_code == 0
     assert 7 not in content(file)["tutors"]
+
+
+@pytest.mark.parametrize("outside", get_args(Outside))
+def test_what_is_outside_the_course_can_be_said_in_each_way(
+    file: Path, tutor: Tutor, outside: str
+) -> None:
+    done = tutor("tutors", "add", "7", "--name", "X", "--kb", "weather", "--outside", outside)
+    assert done.exit_code == 0, done.output
+    assert content(file)["tutors"][7]["outside"] == outside
 
 
 def test_a_face_is_chosen_by_turns(file: Path, tutor: Tutor) -> None:
@@ -110,6 +121,7 @@ def test_a_face_is_chosen_by_turns(file: Path, tutor: Tutor) -> None:
         (["7", "--name", "X", "--voice", "nobody"], "There is no voice 'nobody'"),
         (["7", "--name", "X", "--prompt", "a", "--prompt-file", "FILE"], "not both"),
         (["7", "--name", "X", "--min-replicas", "0"], "--model"),
+        (["7", "--name", "X", "--outside", "guess"], "'say_so', 'general'"),
         (["7", "--name", "X", "--model", "a", "--llm-engine", "magic"], "engine"),
         (["7", "--name", ""], "name"),
         (["7"], "--name"),

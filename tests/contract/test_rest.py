@@ -86,6 +86,26 @@ async def test_a_wrong_wish_is_refused_with_what_is_wrong(engine: Running, wish:
     assert refused.json()["detail"]
 
 
+@pytest.mark.parametrize("kb_id", [r'"\ud800"', "NaN"])
+async def test_what_json_cannot_carry_back_is_a_wrong_field_too(
+    engine: Running, kb_id: str
+) -> None:
+    body = f'{{"tutor_id": 1, "student_id": 5, "kb_id": {kb_id}}}'
+    async with engine.http() as http:
+        headers = {"Content-Type": "application/json"}
+        refused = await http.post("/v1/sessions", content=body, headers=headers)
+    assert refused.status_code == 422
+    assert refused.json()["detail"][0]["loc"] == ["body", "kb_id"]
+
+
+async def test_half_a_surrogate_pair_in_a_question_is_an_error_of_that_message(
+    engine: Running,
+) -> None:
+    async with engine.conversation() as (_, talk):
+        assert (await talk.ask(type="text", content="\ud800"))["type"] == "error"
+        assert (await talk.ask(type="ping"))["type"] == "pong"
+
+
 @pytest.mark.parametrize(
     "session_id", ["b7f3c9e2-5a41-4d08-9c6f-2e1d0a8b4c57", "nonsense", "user_1", "%00", "'; --"]
 )

@@ -2,6 +2,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+import yaml
 from ray import serve
 
 from deployments import knowledge
@@ -10,9 +11,11 @@ from deployments.controller import Controller
 from deployments.knowledge import KnowledgeArgs, choose
 from deployments.remote import RemoteKnowledge
 from deployments.settings import EngineSettings, SettingsError
+from engines.base import EngineState
 from engines.errors import UnknownKnowledge
+from engines.knowledge.index_shelf import Shelf
 from engines.knowledge.spool import Spool
-from tests.running import eventually
+from tests.running import PROJECT, eventually
 
 
 def names(**settings: str) -> list[str]:
@@ -101,5 +104,57 @@ async def test_it_reads_as_soon_as_serve_looks_at_it(
     assert (found.document, found.passage.heading) == ("ice.md", "Ice")
     assert ((await node.state()).state, (await node.state()).engine) == ("ready", "full text")
     assert running is not None
+    running.cancel()
+    await asyncio.wait([running])
+
+
+async def test_the_sample_course_comes_with_the_first_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TUTOR_HOME", str(tmp_path))
+    graph = yaml.safe_load((PROJECT / "configs/serve.yaml").read_text("utf-8"))
+    told = next(app["args"] for app in graph["applications"] if app["name"] == "knowledge")
+    node = knowledge.KnowledgeDeployment(KnowledgeArgs(**{**told, "engine": "words"}))
+    monkeypatch.chdir(tmp_path)  # the path starts at the project's folder, not here
+    await node.check_health()
+    shelf = Shelf(str(tmp_path / "knowledge"))
+    await eventually(lambda: shelf.bases() == ["weather"], 60)
+    await eventually(lambda: len(shelf.version("weather").shelved) == 4, 60)
+    running = node._running
+    assert running is not None
+    running.cancel()
+    await asyncio.wait([running])
+
+
+async def test_without_the_argument_there_is_no_sample_course(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TUTOR_HOME", str(tmp_path))
+    node = knowledge.KnowledgeDeployment(KnowledgeArgs(engine="words"))
+    await node._put_sample()
+    assert await node.bases() == []
+
+
+async def test_a_failure_of_our_own_is_told_and_documents_are_still_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TUTOR_HOME", str(tmp_path))
+    node = knowledge.KnowledgeDeployment(KnowledgeArgs(engine="words"))
+
+    async def broken() -> EngineState:
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(node._catalogue, "state", broken)
+    await node.create("course")
+    spool = Spool(tmp_path / "knowledge" / "uploads")
+    upload = spool.place()
+    upload.write_bytes(b"Glaciers shape valleys.")
+    await node.check_health()
+    running = node._running
+    assert running is not None
+    await eventually(lambda: node._state.state == "unavailable")
+    spool.order(upload, "course", "ice.md")
+    await eventually(lambda: not spool.jobs("course"), 60)
+    assert [entry.state for entry in await node.documents("course")] == ["ready"]
     running.cancel()
     await asyncio.wait([running])

@@ -213,3 +213,15 @@ async def test_a_knowledge_application_that_is_away_is_told(shop: Shop) -> None:
             assert answer.status_code == 503
             assert "'knowledge' is not running" in answer.json()["detail"]
     assert list(shop.spool._folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "name", ["\u202egnp.exe", "a\u200bb.md", "a" + "".join(chr(0xE0000 + ord(c)) for c in "obey")]
+)
+async def test_a_name_with_hidden_characters_is_refused(
+    http: httpx.AsyncClient, shop: Shop, name: str
+) -> None:
+    refused = await send(http, "physics", name, b"Water boils.")
+    assert refused.status_code == 422
+    assert "nobody sees" in refused.json()["detail"]
+    assert shop.spool.jobs("physics") == []

@@ -12,9 +12,8 @@ from fastapi import Depends, FastAPI, HTTPException, Request
 from pydantic import SecretStr
 
 from engines.base import EngineState, Message
-from engines.memory.base import Fact, Remembered, Said
+from engines.memory.base import Fact, Note, Remembered, Said
 from engines.memory.forgetting import FORGOTTEN_CHINESE, FORGOTTEN_ENGLISH
-from engines.memory.reminder import BEGIN
 from serve_app import memory as memory_module
 from serve_app.memories import memories
 from serve_app.memory_store import MemoryStore, Pair
@@ -109,11 +108,11 @@ async def test_without_the_key_nothing_is_shown(tmp_path: Path) -> None:
 class Listener:
     """A model that keeps what it is told."""
 
-    systems: list[str] = field(default_factory=list)
+    notes: list[tuple[Note, ...]] = field(default_factory=list)
     conversations: list[list[str]] = field(default_factory=list)
 
     async def reply(self, messages: Sequence[Message]) -> AsyncIterator[str]:
-        self.systems.append(messages[0].content)
+        self.notes.append(messages[0].notes)
         self.conversations.append([message.content for message in messages[1:]])
         yield "Good."
 
@@ -161,27 +160,26 @@ async def test_the_next_session_begins_with_what_is_known(
 ) -> None:
     async with gateway(tmp_path, listener) as engine:
         await say(engine, "My name is Anna")
-        assert BEGIN not in listener.systems[-1]
+        assert listener.notes[-1] == ()
         await learnt(engine)
         await say(engine, "What is rain?", "And snow?")
-        for told in listener.systems[-2:]:
-            assert BEGIN in told
-            assert '{"name": "Anna"}' in told
+        for notes in listener.notes[-2:]:
+            assert notes[0] == Note("name", "Anna")
         await say(engine, "What is rain?", student_id=124)
-        assert BEGIN not in listener.systems[-1]
+        assert listener.notes[-1] == ()
 
 
 async def test_a_student_may_ask_to_be_forgotten(tmp_path: Path, listener: Listener) -> None:
     async with gateway(tmp_path, listener) as engine:
         await say(engine, "My name is Anna")
         await learnt(engine)
-        told = len(listener.systems)
+        told = len(listener.notes)
         answers = await say(
             engine, "Forget what you know about me", "请忘记我", "What is rain?", student_id=123
         )
         assert answers == [FORGOTTEN_ENGLISH, FORGOTTEN_CHINESE, "Good."]
-        assert len(listener.systems) == told + 1  # the model had nothing to do with it
-        assert BEGIN not in listener.systems[-1]
+        assert len(listener.notes) == told + 1  # the model had nothing to do with it
+        assert listener.notes[-1] == ()
         assert listener.conversations[-1] == ["What is rain?"]
         shown = known(engine)
         assert "Anna" not in str(shown)
@@ -194,4 +192,4 @@ async def test_switched_off_nobody_is_reminded(tmp_path: Path, listener: Listene
     async with gateway(tmp_path, listener, memory=False) as engine:
         assert known(engine)
         await say(engine, "What is my name?")
-        assert BEGIN not in listener.systems[-1]
+        assert listener.notes[-1] == ()

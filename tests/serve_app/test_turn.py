@@ -11,6 +11,7 @@ import pytest
 
 from engines.base import Audio, Cue, Message, Patch, Transcript, Vocabulary, Voice
 from engines.errors import EngineError, EngineUnavailable, UnusableSpeech
+from engines.knowledge.base import Found, Passage
 from engines.stub import StubAsr, StubAvatar, StubBackdrop, StubLlm, StubTts
 from serve_app import turn as module
 from serve_app.turn import Turn, Verbs
@@ -223,6 +224,22 @@ async def test_markdown_is_written_but_not_spoken() -> None:
     await made.turn.speak(ASKED)
     assert "**" in made.turn.answer.text
     assert spoken == ["Bold words.", "Then x squared follows."]
+
+
+async def test_citations_are_written_but_not_spoken_where_there_are_sources() -> None:
+    spoken: list[str] = []
+
+    class Listening(StubTts):
+        async def speak(self, sentence: str, voice: Voice) -> AsyncIterator[Audio]:
+            spoken.append(sentence)
+            yield Audio(np.ones(1600, np.int16), 16_000)
+
+    source = Found("kb", "water.md", Passage("Water boils.", 1, "", 0), 0.9)
+    for sources in ((source, source), ()):
+        made = make(think=StubLlm(("So it is [1, 2]. ",)), speak=Listening())
+        await made.turn.speak([Message("user", "Why?", sources)])
+        assert "[1, 2]" in made.turn.answer.text
+    assert spoken == ["So it is.", "So it is [1, 2]."]
 
 
 async def test_what_is_heard_is_told() -> None:

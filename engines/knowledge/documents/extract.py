@@ -1,11 +1,14 @@
 """The way in: a document's file to what stands in it, read by a child that cannot do harm."""
 
+import contextlib
 import json
 import logging
 import os
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -22,10 +25,17 @@ READER = "engines.knowledge.documents.reading"
 MOST_LOGGED = 2_000
 """Bytes of what the child says about its troubles."""
 
+LOOK_INTERVAL_S = 0.5
+"""A document that nobody wants any more is read so much longer."""
+
 USUAL = ChildLimits()
+
+Wanted = Callable[[], bool]
+"""Whether anybody still waits for a document; asked every `LOOK_INTERVAL_S`, from a thread."""
 
 KINDS = {"text", "table", "formula"}
 
+_UNWANTED = "Reading was broken off, as nobody waits for the document. Add it again."
 _TOOK_TOO_LONG = (
     "Reading the document takes too long. Please divide it into several files, or save it again as"
     " PDF from the program that made it."
@@ -36,12 +46,15 @@ _CRASHED = (
 )
 
 
-def extract(file: Path, name: str, limits: ChildLimits = USUAL) -> Extracted:
+def extract(
+    file: Path, name: str, wanted: Wanted = lambda: True, *, limits: ChildLimits = USUAL
+) -> Extracted:
     """Read a document; `name` is that of the upload. Blocks until the child has ended, at the
-    longest `limits.wall_s` seconds: call it in a thread. Raises `UnusableDocument`, of which
-    `DocumentTooLarge` is a kind, with a sentence for who sent it."""
+    longest `limits.wall_s` seconds: call it in a thread that lives as long, as the child ends with
+    it. Raises `UnusableDocument`, of which `DocumentTooLarge` is a kind, with a sentence for who
+    sent it, and `EngineUnavailable`, also when it is not `wanted` any more."""
     with TemporaryFile() as output, TemporaryFile() as errors:
-        status = _run(file, name, limits, output, errors)
+        status = _run(_child(output, errors), _wish(file, name, limits), wanted, limits.wall_s)
         if told := _end_of(errors):
             _log.warning("the reader of documents ended with %d: %s", status, told)
         if status != 0:
@@ -50,10 +63,18 @@ def extract(file: Path, name: str, limits: ChildLimits = USUAL) -> Extracted:
         return _understood(output.read())
 
 
-def _run(file: Path, name: str, limits: ChildLimits, output: IO[bytes], errors: IO[bytes]) -> int:
-    """The child's exit status; the negative number of the signal that ended it."""
-    wish = json.dumps({"file": str(file.absolute()), "name": name, "limits": asdict(limits)})
-    process = subprocess.Popen(
+def _wish(file: Path, name: str, limits: ChildLimits) -> bytes:
+    wish = {
+        "file": str(file.absolute()),
+        "name": name,
+        "limits": asdict(limits),
+        "parent": os.getpid(),
+    }
+    return json.dumps(wish).encode()
+
+
+def _child(output: IO[bytes], errors: IO[bytes]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
         # Without -P a module in the working directory could take the place of one of Python's.
         [sys.executable, "-P", "-m", READER],
         stdin=subprocess.PIPE,
@@ -62,14 +83,30 @@ def _run(file: Path, name: str, limits: ChildLimits, output: IO[bytes], errors: 
         env=_environment(),
         process_group=0,  # Ctrl-C in a terminal is for the parent, which then ends this one
     )
-    try:
-        process.communicate(wish.encode(), timeout=limits.wall_s)
-    except subprocess.TimeoutExpired:
-        return -signal.SIGXCPU
-    finally:
-        process.kill()
-        process.wait()
-    return process.returncode
+
+
+def _run(child: subprocess.Popen[bytes], wish: bytes, wanted: Wanted, wall_s: float) -> int:
+    """The child's exit status; the negative number of the signal that ended it. Raises
+    `EngineUnavailable` when it is not wanted any more."""
+    until_s = time.monotonic() + wall_s
+    with child:
+        try:
+            _tell(child, wish)
+            while time.monotonic() < until_s:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    return child.wait(min(LOOK_INTERVAL_S, wall_s))
+                if not wanted():
+                    raise EngineUnavailable(_UNWANTED)
+            return -signal.SIGXCPU
+        finally:
+            child.kill()
+
+
+def _tell(child: subprocess.Popen[bytes], wish: bytes) -> None:
+    """What it is to do; less than fits into a pipe."""
+    assert child.stdin is not None
+    with contextlib.suppress(BrokenPipeError), child.stdin as stdin:  # it may have ended already
+        stdin.write(wish)
 
 
 def _environment() -> dict[str, str]:

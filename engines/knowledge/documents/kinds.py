@@ -29,7 +29,9 @@ _NAMED: dict[str, Kind] = {
 }
 _PARTS: dict[str, Kind] = {"word/document.xml": "docx", "ppt/presentation.xml": "pptx"}
 _HTML = re.compile(
-    rb"\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)*<(!doctype\s+html|html|head|body)[\s>]", re.I | re.S
+    # Possessive, as there are endlessly many ways to take rows of comments apart.
+    rb"\s*(<\?xml[^>]*>\s*)?(?>(?>(?s:<!--.*?-->))\s*)*+<(!doctype\s+html|html|head|body)[\s>]",
+    re.I | re.S,
 )
 
 _OTHERS = (

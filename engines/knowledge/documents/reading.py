@@ -1,12 +1,14 @@
 """The child that reads one document and ends: `python -m engines.knowledge.documents.reading`.
 
-stdin: {"file", "name", "limits"} ──► limits of the system ──► kind ──► its reader ──► Draft
+stdin: {"file", "name", "limits", "parent"} ──► limits of the system ──► kind ──► reader ──► Draft
 stdout: {"blocks": [[text, page, headings, kind] …], "pages", "notes"} or {"error", "sentence"}
 """
 
+import ctypes
 import json
 import os
 import resource
+import signal
 import sys
 import traceback
 from pathlib import Path
@@ -24,6 +26,7 @@ _UNREADABLE = (
     "The document cannot be read: it is damaged, or made in a way that is not understood. Please"
     " open it, save it again, as PDF if nothing else helps, and send it once more."
 )
+_TOO_MUCH_TEXT = "There is too much in the document: please divide it into several files."
 _TOO_MUCH_MEMORY = (
     "Reading the document takes more than {memory:.1f} GB of memory. Please divide it into several"
     " files, or send it without its pictures."
@@ -106,6 +109,13 @@ def _answer(file: Path, name: str, limits: ChildLimits) -> bytes:
         return _written({"error": UnusableDocument.code, "sentence": _UNREADABLE})
 
 
+def _within(answer: bytes, limits: ChildLimits) -> bytes:
+    """More could not be written: each of very many lines repeats the headings it stands under."""
+    if len(answer) <= limits.answer:
+        return answer
+    return _written({"error": DocumentTooLarge.code, "sentence": _TOO_MUCH_TEXT})
+
+
 def _told(found: Extracted) -> Answer:
     blocks = [(block.text, block.page, block.headings, block.kind) for block in found.blocks]
     return {"blocks": blocks, "pages": found.pages, "notes": found.notes}
@@ -113,6 +123,18 @@ def _told(found: Extracted) -> Answer:
 
 def _written(answer: Answer) -> bytes:
     return json.dumps(answer, ensure_ascii=False).encode("utf-8", "replace")
+
+
+PR_SET_PDEATHSIG = 1
+"""Of `prctl(2)`."""
+
+
+def _end_with(parent: int) -> None:
+    """Else this process would read on for minutes after the one that asked for it was killed."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it went before
+        os._exit(1)
 
 
 def _confine(limits: ChildLimits) -> None:
@@ -130,10 +152,11 @@ def _serve() -> None:
     answer = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a C library prints must not land in the answer
     wish = json.load(sys.stdin)
+    _end_with(wish["parent"])
     limits = ChildLimits(**wish["limits"])
     _confine(limits)
     with answer:
-        answer.write(_answer(Path(wish["file"]), wish["name"], limits))
+        answer.write(_within(_answer(Path(wish["file"]), wish["name"], limits), limits))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from engines.knowledge.quoting import quote
 from engines.language import language_of
 from engines.llm.course import phrases
 from engines.llm.course.manners import Manner, greets, manner_of
+from engines.llm.course.names import introduced, name_said, student_name
 
 _CLAUSE = re.compile(r"(?<=[,;:])\s+|(?<=[，；：])|(?<=[.!?])\s+|(?<=[。！？])(?![”’」』）])")
 
@@ -41,22 +42,29 @@ def answer(
     language: str,
     last: str | None,
     chapters: Sequence[str] = (),
+    name: str = "",
 ) -> Answer:
     """The tutor's next words. `found` is what the search has, the best first, also what fits
     badly; `language` that of the question (`zh`, `en`); `last` the tutor's last words; `chapters`
-    what the course is about. Nothing is quoted that does not stand in one of `found`."""
+    what the course is about; `name` the student's, where it is known. Nothing is quoted that does
+    not stand in one of `found`."""
     manner = manner_of(question)
     if manner in (Manner.AGAIN, Manner.SLOWER):
         return Answer(_repeated(manner, last, language))
+    welcome = phrases.welcome_back(name, language) if name and last is None else ""
+    if welcome and manner is Manner.GREETING:
+        return Answer(welcome)
+    if name and manner is Manner.MY_NAME:
+        return Answer(phrases.your_name(name, language))
     if manner is not None:
-        return Answer(phrases.courtesy(manner, _of_language(chapters, language), language))
+        return Answer(phrases.courtesy(manner, of_language(chapters, language), language))
     if best := quote(question, found, language):
         return Answer(phrases.quoted(best, language), best.found, best.text)
     if greets(question):
-        return Answer(phrases.courtesy(Manner.GREETING, (), language))
+        return Answer(welcome or phrases.courtesy(Manner.GREETING, (), language))
     near = [phrases.innermost(f.passage) for f in found if f.score >= NEAR and f.passage.heading]
-    own = _of_language(chapters, language)
-    return Answer(phrases.not_found(_of_language(near, language), own, language))
+    own = of_language(chapters, language)
+    return Answer(phrases.not_found(of_language(near, language), own, language))
 
 
 def answer_from_course(messages: Sequence[Message]) -> Answer | None:
@@ -66,10 +74,19 @@ def answer_from_course(messages: Sequence[Message]) -> Answer | None:
         return None
     last = next((m.content for m in reversed(messages) if m.role == "assistant"), None)
     language = language_of(asked.content)
-    return answer(asked.content, asked.sources, language, last, asked.chapters)
+    if name := introduced(asked.content):
+        return Answer(phrases.nice_to_meet(name, language))
+    return answer(asked.content, asked.sources, language, last, asked.chapters, _name(messages))
 
 
-def _of_language(chapters: Sequence[str], language: str) -> list[str]:
+def _name(messages: Sequence[Message]) -> str:
+    """The student's, as they have said it in this conversation, or in an earlier one."""
+    said = [name_said(m.content) for m in reversed(messages) if m.role == "user"]
+    noted = student_name([note for m in messages for note in m.notes])
+    return next(filter(None, said), noted)
+
+
+def of_language(chapters: Sequence[str], language: str) -> list[str]:
     """Those of the learner's language; all when there are none."""
     own = [chapter for chapter in chapters if language_of(chapter) == language]
     return own or list(chapters)

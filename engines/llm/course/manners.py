@@ -14,6 +14,8 @@ class Manner(Enum):
     AGAIN = auto()
     ABOUT = auto()
     """What can you teach me?"""
+    MY_NAME = auto()
+    """What am I called?"""
     MORE = auto()
     THANKS = auto()
     NO = auto()

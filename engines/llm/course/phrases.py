@@ -42,6 +42,9 @@ class _Phrases:
     which: str
     other_words: str
     manners: dict[Manner, str]
+    welcome_back: str
+    your_name: str
+    nice_to_meet: str
     nothing_said: str
 
 
@@ -68,10 +71,14 @@ _ENGLISH = _Phrases(
         Manner.THANKS: "You are welcome! What else would you like to know?",
         Manner.GOODBYE: "Goodbye! See you next time.",
         Manner.ABOUT: "No language model is connected to me, so I read out what the course says.",
+        Manner.MY_NAME: "You have not told me your name yet.",
         Manner.MORE: "Ask me about one thing, and I look for it in the course.",
         Manner.YES: "Good. What exactly would you like to know?",
         Manner.NO: "All right. What would you like to know instead?",
     },
+    welcome_back="Welcome back, {name}! What would you like to know?",
+    your_name="Your name is {name}.",
+    nice_to_meet="Nice to meet you, {name}! What would you like to know?",
     nothing_said="I have not said anything yet. What would you like to know?",
 )
 _CHINESE = _Phrases(
@@ -97,10 +104,14 @@ _CHINESE = _Phrases(
         Manner.THANKS: "不客气！你还想知道什么？",
         Manner.GOODBYE: "再见！下次见。",
         Manner.ABOUT: "我没有连接语言模型，所以我把课程里写的读给你听。",
+        Manner.MY_NAME: "你还没有告诉我你叫什么名字。",
         Manner.MORE: "请问一个具体的内容，我就在课程里找。",
         Manner.YES: "好的。你具体想知道什么？",
         Manner.NO: "好吧。那你想知道什么？",
     },
+    welcome_back="欢迎回来，{name}！你想知道什么？",
+    your_name="你叫{name}。",
+    nice_to_meet="很高兴认识你，{name}！你想知道什么？",
     nothing_said="我还没有说过什么。你想知道什么？",
 )
 
@@ -139,6 +150,19 @@ def courtesy(manner: Manner, chapters: Sequence[str], language: str) -> str:
         told = f"{_space(language)}{_told(chapters, words)}{end}" if chapters else ""
         return f"{answer}{told}"
     return answer
+
+
+def welcome_back(name: str, language: str) -> str:
+    """What a student hears first whom the tutor has taught before."""
+    return _phrases(language).welcome_back.format(name=name)
+
+
+def your_name(name: str, language: str) -> str:
+    return _phrases(language).your_name.format(name=name)
+
+
+def nice_to_meet(name: str, language: str) -> str:
+    return _phrases(language).nice_to_meet.format(name=name)
 
 
 def nothing_said(language: str) -> str:

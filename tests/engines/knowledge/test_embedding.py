@@ -24,11 +24,13 @@ from engines.knowledge.base import Vectors
 from engines.knowledge.embedding import (
     BATCH_TEXTS,
     CHECK_AGAIN_S,
+    MAX_ANSWER_BYTES,
     BestEmbedder,
     OllamaEmbedder,
     OpenAiEmbedder,
     TransformersEmbedder,
 )
+from engines.knowledge.embedding_progress import Stepwise
 from tests.running import free_port
 
 
@@ -137,6 +139,10 @@ async def test_no_texts_no_vectors() -> None:
         {"embeddings": [["a"], ["b"]]},
         {"embeddings": [1.0, 2.0]},
         b'{"embeddings": [[NaN], [1.0]]}',
+        b'{"embeddings": [[1e999], [1.0]]}',
+        b'{"embeddings": [[1' + 400 * b"0" + b"], [1.0]]}",
+        b'{"embeddings": ' + 100_000 * b"[" + 100_000 * b"]" + b"}",
+        b'{"embeddings": "' + MAX_ANSWER_BYTES * b"x" + b'"}',
         [],
     ],
 )
@@ -145,6 +151,32 @@ async def test_what_is_no_vectors_is_told(told: Any) -> None:
         embedder = OllamaEmbedder(server.url, "bge-m3")
         with pytest.raises(EngineError, match=r"gives no vectors\. Start Ollama"):
             await embedder.embed(["one", "two"])
+        await embedder.close()
+
+
+async def test_vectors_of_different_lengths_are_told() -> None:
+    """Each batch is right by itself."""
+    with serving(lambda texts: {"embeddings": [[1.0] * len(texts)] * len(texts)}) as server:
+        model = OllamaEmbedder(server.url, "bge-m3")
+        for embedder in (model, Stepwise(model)):
+            with pytest.raises(EngineError, match="Choose another EMBEDDING_MODEL"):
+                await embedder.embed(["one"] * (BATCH_TEXTS + 1))
+        await model.close()
+
+
+async def test_empty_vectors_are_told() -> None:
+    with serving(lambda texts: {"embeddings": [[]] * len(texts)}) as server:
+        embedder = OllamaEmbedder(server.url, "bge-m3")
+        with pytest.raises(EngineError, match="Choose another EMBEDDING_MODEL"):
+            await embedder.embed(["one"])
+        await embedder.close()
+
+
+async def test_a_redirection_is_not_followed() -> None:
+    with serving(lambda texts: b"", 307) as server:
+        embedder = OllamaEmbedder(server.url, "bge-m3")
+        with pytest.raises(EngineUnavailable, match=r"refused \(307"):
+            await embedder.embed(["one"])
         await embedder.close()
 
 
@@ -303,3 +335,15 @@ async def test_one_that_loads_for_too_long_is_not_waited_for(
         assert "still being loaded" in best.problem
         stand.set()
         await best.close()
+
+
+async def test_a_model_in_this_process_that_fails_is_told(folder: Path) -> None:
+    embedder = TransformersEmbedder(folder)
+    await embedder.embed(["water"])
+
+    def no_memory(texts: list[str]) -> Vectors:
+        raise RuntimeError("CUDA out of memory")
+
+    embedder._embed = no_memory
+    with pytest.raises(EngineUnavailable, match="out of memory. Choose a smaller"):
+        await embedder.embed(["water"])

@@ -1,5 +1,6 @@
 """What the bases hold, and what is found."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from engines.errors import UnknownKnowledge, UnusableDocument
 from engines.knowledge import index as index_module
+from engines.knowledge import index_open
 from engines.knowledge.base import Passage
 from engines.knowledge.index import Embedded, KnowledgeIndex
 from engines.knowledge.index_shelf import Shelf
@@ -337,3 +339,30 @@ def test_another_base_s_content_is_never_found(
                 got = set(texts(index.find(asked, [(f"mark{earlier}",)], None, 3)))
                 assert got <= wanted
                 assert bool(got) == bool(wanted)
+
+
+def test_not_every_base_is_held_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(index_module, "OPEN_BASES", 3)
+    index = KnowledgeIndex(str(tmp_path))
+    for number in range(6):
+        index.create(str(number))
+        index.put(str(number), document("a.md"), passages([f"Note{number} of it."]))
+    for number in (0, 1, 2, 3, 4, 5, 0):
+        assert texts(ask(index, str(number), f"note{number}")) == [f"Note{number} of it."]
+    assert list(index._open) == ["4", "5", "0"]
+
+
+def test_a_question_of_nothing_but_unknown_words_holds_up_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared: list[str] = []
+
+    def near(term: str, words: Sequence[str]) -> list[str]:
+        compared.append(term)
+        return []
+
+    monkeypatch.setattr(index_open, "_near_spellings", near)
+    index = about_water(str(tmp_path))
+    unknown = [f"wat{first}{second}" for first in "abcdefgh" for second in "mnpqrst"]
+    assert index.find("water", [(word,) for word in unknown], None, 3) == []
+    assert compared == unknown[: index_open.MAX_MISTYPED]

@@ -1,20 +1,26 @@
 """Several readers and writers at once, killed writers and damaged files: over real folders,
 threads and processes."""
 
+import gzip
+import json
 import multiprocessing
 import os
 import signal
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from engines.errors import EngineError, EngineUnavailable, UnknownKnowledge
 from engines.knowledge import index_shelf
 from engines.knowledge.index import KnowledgeIndex
-from engines.knowledge.index_shelf import Shelf
+from engines.knowledge.index_blob import contents, packed
+from engines.knowledge.index_shelf import Shelf, Version
 from tests.engines.knowledge.bases import WATER, about_water, ask, document, passages, texts
 
 
@@ -274,3 +280,121 @@ def test_terms_of_another_version_are_cut_anew(
         older.setattr("engines.knowledge.index_blob.passage_terms", lambda text: ["old"])
         index.put("water", document("water.md"), passages(WATER))
     assert texts(ask(index, "water", "clouds")) == [WATER[2]]
+
+
+@pytest.mark.parametrize("name", [".DS_Store", "00000002.json.gz.bak", "notes.txt"])
+def test_a_foreign_file_among_the_versions_harms_nothing(
+    index: KnowledgeIndex, tmp_path: Path, name: str
+) -> None:
+    (folder,) = (tmp_path / "knowledge" / "bases").iterdir()
+    (folder / "versions" / name).write_text("?")
+    assert index.bases() == ["water"]
+    assert texts(ask(index, "water", "Why does ice float?"))[0] == WATER[1]
+
+
+def spoilt(version: bytes) -> bytes:
+    return version[:12] + bytes(8 * [255]) + version[20:]
+
+
+@pytest.mark.parametrize("told", [{"format": 1}, {"format": 1, "documents": [{}]}, [], 7, None])
+def test_a_version_of_anything_else_was_never_there(
+    index: KnowledgeIndex, tmp_path: Path, told: object
+) -> None:
+    (folder,) = (tmp_path / "knowledge" / "bases").iterdir()
+    newest = max((folder / "versions").iterdir())
+    other = gzip.compress(json.dumps(told).encode()) if told else spoilt(newest.read_bytes())
+    newest.with_name("00000099.json.gz").write_bytes(other)
+    assert index.bases() == ["water"]
+    assert len(index.documents("water")) == 2
+
+
+def test_a_base_of_a_newer_engine_is_neither_changed_nor_hides_the_others(
+    index: KnowledgeIndex, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (folder,) = (tmp_path / "knowledge" / "bases").iterdir()
+    newer = {"format": index_shelf.FORMAT + 1, "shelves": {}}
+    written = gzip.compress(json.dumps(newer).encode())
+    (folder / "versions" / "00000099.json.gz").write_bytes(written)
+    index.create("fire")
+    assert index.bases() == ["fire"]
+    assert "written by a newer engine" in caplog.text
+    changes: list[Callable[[], None]] = [
+        partial(index.put, "water", document("a.md"), passages(["a"])),
+        partial(index.remove, "water"),
+        partial(index.create, "water"),
+    ]
+    for change in changes:
+        with pytest.raises(EngineError, match="Update this one"):
+            change()
+    assert len(list((folder / "versions").glob("00000099*"))) == 1
+    assert not list((folder / "versions").glob("000001*"))
+
+
+def test_a_document_that_is_lost_is_told_and_the_others_are_found(
+    index: KnowledgeIndex, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for blob in tmp_path.rglob("*.npz"):
+        blob.unlink()
+    index.put("water", document("whole.md"), passages(["A saxophone."]))
+    assert texts(ask(index, "water", "saxophone")) == ["A saxophone."]
+    assert "'water.md' is lost. Add the file again" in caplog.text
+    with pytest.raises(EngineError, match=r"'water\.md' is lost"):
+        index.passages("water", "water.md")
+    index.put("water", document("water.md"), passages(WATER))
+    assert texts(ask(index, "water", "clouds")) == [WATER[2]]
+
+
+def test_a_document_whose_vectors_are_of_others_is_damaged(
+    index: KnowledgeIndex, tmp_path: Path
+) -> None:
+    odd = packed(contents(passages(WATER), np.ones((2, 4), np.float16)))
+    for blob in tmp_path.rglob("*.npz"):
+        blob.write_bytes(odd)
+    with pytest.raises(EngineError, match=r"'water\.md' is damaged"):
+        index.passages("water", "water.md")
+
+
+def test_what_was_refused_at_the_last_moment_leaves_nothing(
+    index: KnowledgeIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_blob = Shelf.put_blob
+
+    def removed_meanwhile(shelf: Shelf, kb_id: str, blob: str, data: bytes) -> None:
+        index.remove(kb_id)
+        put_blob(shelf, kb_id, blob, data)
+
+    monkeypatch.setattr(Shelf, "put_blob", removed_meanwhile)
+    with pytest.raises(UnknownKnowledge):
+        index.put("water", document("late.md"), passages(["late"]))
+    assert list(tmp_path.rglob("*.npz")) == []
+
+
+def test_a_base_made_anew_while_the_old_one_is_cleared_away_keeps_its_documents(
+    index: KnowledgeIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newest = Shelf._newest
+    made: list[str] = []
+
+    def made_anew(shelf: Shelf, folder: str) -> Version | None:
+        """After the sweep has looked which documents are to stay."""
+        found = newest(shelf, folder)
+        if found is not None and found.removed and not made:
+            made.append("water")
+            index.create("water")
+            index.put("water", document("new.md"), passages(["A saxophone."]))
+        return found
+
+    monkeypatch.setattr(Shelf, "_newest", made_anew)
+    index.remove("water")
+    assert texts(ask(index, "water", "saxophone")) == ["A saxophone."]
+
+
+def test_what_cannot_be_tidied_up_changes_nothing(
+    index: KnowledgeIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise EngineUnavailable("It may not be deleted.")
+
+    monkeypatch.setattr(Shelf, "_delete", refused)
+    index.put("water", document("water.md"), passages(["A saxophone."]))
+    assert texts(ask(index, "water", "saxophone")) == ["A saxophone."]

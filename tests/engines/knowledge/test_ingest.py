@@ -11,25 +11,28 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 
 from engines.errors import EngineUnavailable, UnknownKnowledge
 from engines.knowledge import ingest as ingest_module
-from engines.knowledge.base import Block, Document, Extracted, Passage, Vectors
-from engines.knowledge.catalogue import WORDS, Catalogue
-from engines.knowledge.documents.extract import extract
-from engines.knowledge.embedding import BATCH_TEXTS, BestEmbedder
-from engines.knowledge.embedding_progress import Stepwise
+from engines.knowledge.base import Block, Document, Extracted, Passage
+from engines.knowledge.catalogue import Catalogue
+from engines.knowledge.documents.extract import READER, extract
+from engines.knowledge.embedding import BestEmbedder
 from engines.knowledge.index import KnowledgeIndex
-from engines.knowledge.ingest import INDEXING, READING, WENT_WRONG, Ingest, Read
+from engines.knowledge.index_shelf import Shelf
+from engines.knowledge.ingest import WENT_WRONG, Ingest, Read
 from engines.knowledge.library import Library
 from engines.knowledge.listing import Entry
-from engines.knowledge.spool import GONE_S, Spool, State, Taken
+from engines.knowledge.spool import GONE_S, Spool
 from engines.priority import NICENESS
 from tests.documents_made import slides, worksheet
-from tests.engines.knowledge.test_library import Topics
+from tests.engines.knowledge.documents.test_extract import SLOW
 from tests.pdfs_made import book
 from tests.running import PROJECT, eventually
+
+Told = Callable[[Path, str], Extracted]
 
 LIMIT_S = 60.0
 """A child has to be started on a loaded machine."""
@@ -69,7 +72,9 @@ class Shop:
         return [(each.document, each.passage.page) for each in found]
 
     @asynccontextmanager
-    async def working(self, read: Read = extract) -> AsyncIterator[None]:
+    async def working(self, told: Told | None = None) -> AsyncIterator[None]:
+        """With `told` in place of the reader and its child."""
+        read: Read = extract if told is None else lambda file, name, wanted: told(file, name)
         work = asyncio.create_task(Ingest(self.library, self.spool, read).work(), name="ingest")
         try:
             yield
@@ -96,7 +101,7 @@ def shop(tmp_path: Path) -> Shop:
     return shop_at(tmp_path)
 
 
-def says(*texts: str) -> Read:
+def says(*texts: str) -> Told:
     """Reads this of every file."""
     return lambda file, name: Extracted(tuple(Block(text) for text in texts), 0)
 
@@ -246,6 +251,32 @@ async def test_a_document_removed_while_it_is_read_never_appears(shop: Shop) -> 
         assert [entry.name for entry in await shop.catalogue.documents("physics")] == ["b.txt"]
 
 
+def readers() -> list[psutil.Process]:
+    """The children that read documents."""
+    return [child for child in psutil.Process().children() if READER in child.cmdline()]
+
+
+async def test_the_child_ends_when_its_document_is_removed(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingest_module, "HEARTBEAT_S", 0.02)
+    async with shop.working():
+        await shop.send("slow.html", SLOW)
+        await eventually(lambda: readers() != [], LIMIT_S)
+        await shop.catalogue.drop("physics", "slow.html")
+        await eventually(lambda: readers() == [], LIMIT_S)
+        await shop.send("b.txt", b"Glaciers shape valleys.")
+        assert (await shop.settled("b.txt")).state == "ready"
+
+
+async def test_the_child_ends_when_the_work_does(shop: Shop) -> None:
+    async with shop.working():
+        await shop.send("slow.html", SLOW)
+        await eventually(lambda: readers() != [], LIMIT_S)
+    await eventually(lambda: readers() == [], LIMIT_S)
+    assert shop.spool.take() is not None, "another one may begin"
+
+
 class Late(Library):
     """Something happens at the last moment of a `put`."""
 
@@ -254,6 +285,36 @@ class Late(Library):
     async def put(self, kb_id: str, document: Document, passages: Sequence[Passage]) -> None:
         await super().put(kb_id, document, passages)
         self.happens()
+
+
+async def test_an_older_version_that_comes_late_does_not_replace_a_newer_one(
+    shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held, go_on, put_blob = threading.Event(), threading.Event(), Shelf.put_blob
+
+    def late(self: Shelf, kb_id: str, blob: str, data: bytes) -> None:
+        if not held.is_set():
+            held.set()
+            go_on.wait(LIMIT_S)
+        put_blob(self, kb_id, blob, data)
+
+    def told(file: Path, name: str) -> Extracted:
+        return Extracted((Block(file.read_text()),), 0)
+
+    monkeypatch.setattr(Shelf, "put_blob", late)
+    other = shop_at(tmp_path)
+    async with shop.working(told):
+        await shop.send("a.txt", b"An old saxophone.")
+        await eventually(held.is_set, LIMIT_S)
+        async with other.working(told):
+            await other.send("a.txt", b"A new trumpet.")
+            assert (await other.settled("a.txt")).state == "ready"
+            go_on.set()
+            await shop.send("last.txt", b"A piano.")  # read behind the late one by its process,
+            assert (await shop.settled("last.txt")).state == "ready"  # or by the other
+            await eventually(lambda: not shop.spool.jobs("physics"), LIMIT_S)
+        assert await shop.found("trumpet") == [("a.txt", None)]
+        assert await shop.found("saxophone") == []
 
 
 async def test_one_removed_while_it_is_put_there_goes_again(shop: Shop, tmp_path: Path) -> None:
@@ -301,7 +362,7 @@ async def test_a_storage_that_is_away_is_waited_for(
     async with shop.working(says("Glaciers shape valleys.")):
         await shop.send("a.txt", b"x")
         await eventually(lambda: shop.spool.jobs("physics")[0].reason != "")
-        attempt = next(shop.spool._folder.glob("*/attempt-1"))
+        attempt = next(shop.spool._folder.glob("*/attempt-1*"))
         then = time.time() - GONE_S - 1
         os.utime(attempt, (then, then))
         assert (await shop.settled("a.txt")).state == "ready"
@@ -320,72 +381,9 @@ async def test_reading_steps_back_behind_lessons(shop: Shop) -> None:
     assert nice == [NICENESS]
 
 
-async def test_a_model_that_comes_up_later_gives_its_vectors_to_what_is_there(
-    tmp_path: Path,
-) -> None:
-    model = Topics()
-    shop = shop_at(tmp_path, BestEmbedder([model]))
-    model.failing = True
-    async with shop.working(says("Glaciers shape valleys.")):
-        await shop.send("a.txt", b"x")
-        await shop.settled("a.txt")
-        assert (await shop.catalogue.state()).engine == WORDS
-    assert (await shop.catalogue.bases())[0].embedder is None
-    model.failing = False
-    later = shop_at(tmp_path, BestEmbedder([model]))
-    async with later.working():
-        await later.embedded_by("topics")
-    assert (await later.catalogue.state()).engine == "full text and topics"
-
-
-async def test_how_far_the_vectors_are_is_told(tmp_path: Path) -> None:
-    model = Topics()
-    shop = shop_at(tmp_path, BestEmbedder([Stepwise(model)]))
-    told: list[float] = []
-    tell = shop.spool.tell
-
-    def noted(taken: Taken, state: State, progress: float) -> None:
-        told.append(progress)
-        tell(taken, state, progress)
-
-    shop.spool.tell = noted  # type: ignore[method-assign]  # the real one is called as well
-    sections = (Block(f"Number {i}.", headings=(str(i),)) for i in range(3 * BATCH_TEXTS))
-    extracted = Extracted(tuple(sections), 0)
-    async with shop.working(lambda file, name: extracted):
-        await shop.send("a.txt", b"x")
-        assert (await shop.settled("a.txt")).passages == 3 * BATCH_TEXTS
-    steps = [READING, INDEXING, *(INDEXING + (1 - INDEXING) * part / 3 for part in (1, 2, 3))]
-    assert told == pytest.approx(steps)
-
-
-async def test_one_removed_while_it_is_embedded_costs_no_more(tmp_path: Path) -> None:
-    model = Topics()
-    shop = shop_at(tmp_path, BestEmbedder([Stepwise(model)]))
-    embed = model.embed
-
-    async def embed_and_drop(texts: Sequence[str]) -> Vectors:
-        if len(texts) == BATCH_TEXTS:
-            shop.spool.drop("physics", "a.txt")
-        return await embed(texts)
-
-    model.embed = embed_and_drop  # type: ignore[method-assign]  # the real one is called as well
-    sections = (Block(f"Number {i}.", headings=(str(i),)) for i in range(3 * BATCH_TEXTS))
-    extracted = Extracted(tuple(sections), 0)
-    short = Extracted((Block("Glaciers shape valleys."),), 0)
-    async with shop.working(lambda file, name: extracted if name == "a.txt" else short):
-        await shop.send("a.txt", b"x")
-        await shop.send("b.txt", b"y", "other")
-        assert (await shop.settled("b.txt", "other")).state == "ready"
-    assert sum(asked.startswith("Number") for asked in map(_last_line, model.asked)) == BATCH_TEXTS
-    assert await shop.catalogue.documents("physics") == []
-
-
-def _last_line(text: str) -> str:
-    return text.splitlines()[-1]
-
-
 async def test_it_may_be_begun_again(shop: Shop) -> None:
-    ingest = Ingest(shop.library, shop.spool, says("Glaciers shape valleys."))
+    told = says("Glaciers shape valleys.")
+    ingest = Ingest(shop.library, shop.spool, lambda file, name, wanted: told(file, name))
     for name in ("a.txt", "b.txt"):
         work = asyncio.create_task(ingest.work(), name="ingest")
         await shop.send(name, name.encode())

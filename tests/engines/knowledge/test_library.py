@@ -1,6 +1,7 @@
 """The verb behind the `knowledge` application, over a real index."""
 
 import asyncio
+import threading
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from engines.knowledge.base import Document, Passage, Search, Vectors
 from engines.knowledge.embedding import BestEmbedder
 from engines.knowledge.index import KnowledgeIndex
 from engines.knowledge.library import Library
+from engines.knowledge.terms import Word, question_words
 
 TOPICS = {"ice": 0, "frozen": 0, "glacier": 0, "fire": 1, "flame": 1}
 
@@ -178,3 +180,35 @@ async def test_closes_its_models(index: KnowledgeIndex) -> None:
     topics = Topics()
     await Library(index, BestEmbedder([topics])).close()
     assert topics.asked == ["closed"]
+
+
+async def test_a_document_that_the_model_fails_at_holds_up_no_other(index: KnowledgeIndex) -> None:
+    class Picky(Topics):
+        async def embed(self, texts: Sequence[str]) -> Vectors:
+            vectors = await super().embed(texts)
+            if "poison" in texts:
+                raise EngineUnavailable("500: not a number.")
+            return vectors
+
+    for name, text in (("a.md", "poison"), ("b.md", "ice"), ("c.md", "fire")):
+        await Library(index).put("course", document(name), [Passage(text, None, "", 0)])
+    model = Picky()
+    library = Library(index, BestEmbedder([model]))
+    assert await library.embed_anew("course") == 2
+    assert [each.name for each in index.unembedded("course", "topics")] == ["a.md"]
+    assert await library.embed_anew("course") == 0
+    assert model.asked.count("poison") == 1
+
+
+async def test_the_dictionaries_are_not_loaded_on_the_event_loop(
+    index: KnowledgeIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[int] = []
+
+    def words(question: str) -> tuple[Word, ...]:
+        threads.append(threading.get_ident())
+        return question_words(question)
+
+    monkeypatch.setattr(library_module, "question_words", words)
+    assert await found(Library(index), "What do glaciers do?") == []
+    assert threads != [threading.get_ident()]

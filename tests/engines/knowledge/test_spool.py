@@ -1,3 +1,4 @@
+import errno
 import os
 import shutil
 import time
@@ -41,7 +42,8 @@ def take(spool: Spool) -> Taken:
 def leave(taken: Taken) -> None:
     """Its process has been gone for long."""
     then = time.time() - GONE_S - 1
-    os.utime(taken.folder / f"attempt-{taken.attempt}", (then, then))
+    (attempt,) = taken.folder.glob(f"attempt-{taken.attempt}*")
+    os.utime(attempt, (then, then))
 
 
 def test_documents_are_taken_in_their_order_and_by_one_alone(spool: Spool) -> None:
@@ -111,17 +113,84 @@ def test_it_is_given_up_after_three_attempts(spool: Spool) -> None:
     assert not taken.upload.exists()
 
 
+def postponed(spool: Spool) -> Taken:
+    taken = take(spool)
+    spool.postpone(taken, "The storage does not answer.")
+    return taken
+
+
 def test_what_is_not_its_own_fault_is_tried_again_and_told(spool: Spool) -> None:
     send(spool)
-    for _ in range(MAX_ATTEMPTS):
-        taken = take(spool)
-        spool.postpone(taken, "The storage does not answer.")
+    for _ in range(2 * MAX_ATTEMPTS):
+        taken = postponed(spool)
         assert spool.take() is None, "not at once"
-        assert spool.jobs("physics")[0].state == "waiting"
+        (job,) = spool.jobs("physics")
+        assert (job.state, job.reason) == ("waiting", "The storage does not answer.")
+        assert len(list(taken.folder.glob("attempt-*"))) == 1, "they do not pile up"
         leave(taken)
+    for _ in range(MAX_ATTEMPTS):
+        leave(take(spool))
     assert spool.take() is None
-    assert spool.jobs("physics")[0].reason == "The storage does not answer."
-    assert spool.jobs("physics")[0].state == "failed"
+    assert spool.jobs("physics")[0].reason == GIVEN_UP
+
+
+def test_after_a_day_of_it_the_document_is_given_up(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spool_module, "MAX_EXCUSED", 2)
+    send(spool)
+    for _ in range(2):
+        leave(postponed(spool))
+    assert spool.take() is None
+    (job,) = spool.jobs("physics")
+    assert (job.state, job.reason) == ("failed", "The storage does not answer.")
+
+
+def test_a_full_disk_costs_no_document(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(folder: Path, job: Job) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    send(spool)
+    with monkeypatch.context() as disk:
+        disk.setattr(spool_module, "_write", full)
+        for _ in range(MAX_ATTEMPTS + 1):
+            taken = take(spool)
+            with pytest.raises(EngineUnavailable, match="No space left"):
+                spool.tell(taken, "reading", 0.1)
+            spool.postpone(taken, "The disk is full.")
+            leave(taken)
+        for _ in range(MAX_ATTEMPTS):
+            leave(take(spool))
+        assert spool.take() is None, "it can neither be failed nor holds up the others"
+    assert taken.upload.exists()
+
+
+def test_what_others_put_into_the_folder_of_a_document_is_left_alone(spool: Spool) -> None:
+    send(spool, "a.md")
+    send(spool, "b.md")
+    taken = take(spool)
+    for name in ("attempt-x", "attempt-1~", "attempt-2.old"):
+        (taken.folder / name).touch()
+    assert take(spool).job.name == "b.md"
+    spool.tell(taken, "reading", 0.1)
+
+
+def test_what_cannot_be_read_now_is_not_swept_away(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send(spool)
+    with monkeypatch.context() as crowded:
+        crowded.setattr(spool_module, "_read", lambda folder: None)  # too many open files
+        spool.sweep()
+    assert [job.name for job in spool.jobs("physics")] == ["water.md"]
+
+
+def test_only_those_that_nobody_has_been_at_wait(spool: Spool) -> None:
+    assert not spool.waits()
+    send(spool)
+    assert spool.waits()
+    spool.fail(take(spool), "No.")
+    assert not spool.waits()
 
 
 def test_a_process_that_ends_hands_it_on_at_once(spool: Spool) -> None:

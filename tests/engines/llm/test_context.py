@@ -15,7 +15,8 @@ from engines.llm.context import (
     fitted,
     size,
 )
-from engines.llm.grounding import BEGIN
+from engines.llm.grounding import BEGIN, BEGIN_NOTES
+from engines.memory.base import Note
 
 SYSTEM = Message("system", "Teach.")
 TALK = [
@@ -69,6 +70,26 @@ def test_what_the_course_has_is_counted_as_it_is_told() -> None:
     told = fitted(asked, room(*asked), words)
     assert [m.content.startswith(BEGIN) for m in told] == [False] * 5 + [True, False]
     assert room(*told) == room(*asked)
+
+
+NOTES = (Note("name", "Anna"), Note("summary", "Learnt about rain."))
+
+
+def test_notes_are_counted_as_they_are_told() -> None:
+    asked = [Message("system", "Teach.", notes=NOTES), *TALK, sourced("Water boils.")]
+    told = fitted(asked, room(*asked), words)
+    assert told[1].content.startswith(BEGIN_NOTES)
+    assert len(told) == len(asked) + 2
+    assert room(*told) == room(*asked)
+
+
+def test_a_question_that_leaves_no_room_for_notes_goes_before_them() -> None:
+    asked = [Message("system", "Teach.", notes=NOTES), NEWEST]
+    fewer = Message("system", "Teach.", notes=NOTES[:1])
+    assert cut(asked, room(*asked) - 1, words) == [fewer, NEWEST]
+    assert cut(asked, room(fewer, NEWEST) - 1, words) == [SYSTEM, NEWEST]
+    with pytest.raises(QuestionTooLong):
+        cut(asked, room(SYSTEM, NEWEST) - 1, words)
 
 
 def test_the_course_goes_before_what_was_said_before() -> None:

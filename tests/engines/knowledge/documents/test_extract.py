@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -15,12 +17,13 @@ from reportlab.pdfgen.canvas import Canvas
 
 from engines.errors import DocumentTooLarge, UnusableDocument
 from engines.knowledge.base import Extracted
-from engines.knowledge.documents.extract import extract
+from engines.knowledge.documents.extract import READER, USUAL, _wish, extract
 from engines.knowledge.documents.limits import LIMIT_BYTES, ChildLimits
 from engines.knowledge.passages import passages
 from tests.documents_made import documents, worksheet
 from tests.engines.knowledge.documents.conftest import Reading
 from tests.pdfs_made import SECRET, drawn, locked, scan
+from tests.running import PROJECT, eventually
 
 Read = Callable[[bytes, str], Extracted]
 
@@ -204,7 +207,7 @@ def test_a_stream_that_unpacks_without_end_harms_nobody(tmp_path: Path) -> None:
     file = tmp_path / "bomb"
     file.write_bytes(pdf_of(packed, filters=b"/Filter /FlateDecode"))
     with pytest.raises(UnusableDocument):
-        extract(file, "bomb.pdf", ChildLimits(memory=700_000_000, cpu_s=20))
+        extract(file, "bomb.pdf", limits=ChildLimits(memory=700_000_000, cpu_s=20))
 
 
 def test_a_large_file_is_not_opened(tmp_path: Path) -> None:
@@ -231,7 +234,7 @@ def test_a_document_that_takes_too_long_is_given_up(tmp_path: Path) -> None:
     file.write_bytes(SLOW)
     for limits in (ChildLimits(cpu_s=1), ChildLimits(wall_s=1)):
         with pytest.raises(DocumentTooLarge, match="too long"):
-            extract(file, "slow.html", limits)
+            extract(file, "slow.html", limits=limits)
     assert [child for child in children() if "knowledge" in " ".join(child.cmdline())] == []
 
 
@@ -243,7 +246,7 @@ def test_memory_comes_to_an_end(tmp_path: Path) -> None:
     file = tmp_path / "large"
     file.write_bytes(b"<p>" + b"<b>x</b>" * 3_000_000)
     with pytest.raises(UnusableDocument, match=r"0\.4 GB"):
-        extract(file, "large.html", ChildLimits(memory=400_000_000))
+        extract(file, "large.html", limits=ChildLimits(memory=400_000_000))
 
 
 def test_the_child_knows_no_secret(
@@ -280,3 +283,65 @@ def test_what_is_hidden_is_told_with_its_page(made: Reading, read: Read) -> None
     tags = "".join(chr(0xE0000 + ord(letter)) for letter in SECRET)
     (note,) = read(f"Water boils.{tags}".encode(), "tags.txt").notes
     assert note == f"Hidden text was left out: {len(SECRET)} characters (tag characters)."
+
+
+PARENT = """
+import sys
+from pathlib import Path
+from engines.knowledge.documents.extract import extract
+
+extract(Path(sys.argv[1]), "slow.html")
+"""
+
+
+async def test_the_child_ends_with_its_parent(tmp_path: Path) -> None:
+    file = tmp_path / "slow"
+    file.write_bytes(SLOW)
+    command = [sys.executable, "-c", PARENT, str(file)]
+    parent = psutil.Popen(command, cwd=PROJECT)
+    try:
+        # As soon as it has taken its limits it has also said with whom it ends.
+        await eventually(lambda: any(map(_is_confined, parent.children())), 60)
+        children = parent.children()
+    finally:
+        parent.kill()
+        parent.wait()
+    await eventually(lambda: not any(map(_runs, children)), 60)
+
+
+def _is_confined(child: psutil.Process) -> bool:
+    return child.rlimit(psutil.RLIMIT_AS)[0] == USUAL.memory
+
+
+def _runs(process: psutil.Process) -> bool:
+    """Nobody but its parent could clear away what is left of an ended one."""
+    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+
+
+def test_a_child_whose_parent_has_gone_before_does_not_begin(tmp_path: Path) -> None:
+    file = tmp_path / "notes.txt"
+    file.write_text("Water boils.")
+    wish = json.loads(_wish(file, "notes.txt", USUAL))
+    command = [sys.executable, "-m", READER]
+    for parent, answers in ((os.getpid(), True), (1 << 30, False)):
+        told = json.dumps({**wish, "parent": parent}).encode()
+        ended = subprocess.run(command, input=told, capture_output=True, cwd=PROJECT, check=False)
+        assert (b"Water boils." in ended.stdout) == answers
+
+
+def test_rows_of_comments_are_told_apart_at_once(tmp_path: Path) -> None:
+    file = tmp_path / "comments"
+    limits = ChildLimits(cpu_s=10)
+    file.write_bytes(b"<!-- a -->" * 300 + b"Water boils.")
+    assert extract(file, "notes.txt", limits=limits).blocks
+    file.write_bytes(b"<!-- a -->" * 300 + b"<html><p>Water boils.")
+    (block,) = extract(file, "notes.txt", limits=limits).blocks
+    assert block.text == "Water boils."
+
+
+def test_an_answer_that_is_too_long_is_the_document_s_fault(tmp_path: Path) -> None:
+    headings = b"".join(b"<h%d>%s</h%d>" % (i, b"Heading" * 25, i) for i in range(1, 7))
+    file = tmp_path / "many"
+    file.write_bytes(headings + b"<p>x</p>" * 2_000)
+    with pytest.raises(DocumentTooLarge, match="too much in the document"):
+        extract(file, "many.html", limits=ChildLimits(answer=1_000_000))

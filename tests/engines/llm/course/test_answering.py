@@ -9,6 +9,7 @@ from engines.knowledge.base import Found
 from engines.language import language_of
 from engines.llm.course.answering import NEAR, answer, answer_from_course, in_short_sentences
 from engines.llm.course.phrases import innermost
+from engines.memory.base import Note
 from tests.course import chapters, course, search
 
 LAST = (
@@ -97,6 +98,55 @@ def test_it_tells_what_it_quotes() -> None:
     assert innermost(told.quoted.passage) == "Fog"
     assert told.quote in told.text
     assert answer("Hello!", search("Hello!"), "en", None).quoted is None
+
+
+@pytest.mark.parametrize(
+    ("question", "expected"),
+    [
+        ("Hello!", "Welcome back, Anna! What would you like to know?"),
+        ("Hi Mr Smith", "Welcome back, Anna! What would you like to know?"),
+        ("你好", "欢迎回来，Anna！你想知道什么？"),
+        ("Thank you", "You are welcome! What else would you like to know?"),
+    ],
+)
+def test_who_comes_back_is_greeted_by_name(question: str, expected: str) -> None:
+    system = Message("system", "Teach.", notes=(Note("name", "Anna"),))
+    talk = [system, Message("user", question, (), chapters())]
+    told = answer_from_course(talk)
+    assert told is not None and told.text == expected
+    told = answer_from_course([system, Message("assistant", LAST), talk[1]])
+    assert told is not None and "Anna" not in told.text, "once in a conversation"
+
+
+@pytest.mark.parametrize(
+    ("before", "question", "expected"),
+    [
+        ("What is fog?", "What's my name?", "Your name is Anna."),
+        ("My name is Bob", "Do you know my name?", "Your name is Bob."),
+        ("我叫小明。", "我叫什么名字？", "你叫小明。"),
+    ],
+)
+def test_a_name_that_was_said_is_known(before: str, question: str, expected: str) -> None:
+    system = Message("system", "Teach.", notes=(Note("name", "Anna"),))
+    fits = tuple(search("What is the wind named after?"))
+    talk = [Message("user", before), Message("assistant", LAST)]
+    told = answer_from_course([system, *talk, Message("user", question, fits, chapters())])
+    assert told is not None and (told.text, told.quoted) == (expected, None)
+    told = answer_from_course([Message("user", question, fits, chapters())])
+    assert told is not None and told.quoted is None, "nor is a passage about names"
+
+
+def test_who_introduces_themselves_is_greeted_and_told_of_no_wind() -> None:
+    question = "Hello, my name is Anna"
+    told = answer_from_course([Message("user", question, tuple(search(question)), chapters())])
+    assert told is not None and told.quoted is None
+    assert told.text == "Nice to meet you, Anna! What would you like to know?"
+
+
+def test_a_question_with_a_greeting_is_answered_all_the_same() -> None:
+    question = "Hello, what is fog?"
+    told = answer(question, search(question), "en", None, (), "Anna")
+    assert told.quoted is not None and "Anna" not in told.text
 
 
 def test_a_conversation_without_a_course_is_not_answered() -> None:
