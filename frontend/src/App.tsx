@@ -14,6 +14,7 @@ import { Trouble } from "./parts/Trouble";
 const LessonPage = lazy(() => import("./pages/LessonPage"));
 const HistoryPage = lazy(() => import("./pages/HistoryPage"));
 const PastLessonPage = lazy(() => import("./pages/PastLessonPage"));
+const AccountPage = lazy(() => import("./account"));
 const AdminPages = lazy(() => import("./admin"));
 
 export function App() {
@@ -58,6 +59,14 @@ export function App() {
               element={
                 <Inside>
                   <PastLessonPage />
+                </Inside>
+              }
+            />
+            <Route
+              path="account"
+              element={
+                <Inside>
+                  <AccountPage />
                 </Inside>
               }
             />

@@ -94,7 +94,7 @@ def test_what_a_killed_engine_leaves_behind_is_found_and_ended(tmp_path: Path) -
 
 
 def test_what_does_not_listen_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    quick = tuple((number, 0.5, everyone) for number, _, everyone in engine_module.ROUNDS)
+    quick = tuple(replace(each, limit_s=0.5) for each in engine_module.ROUNDS)
     monkeypatch.setattr(engine_module, "ROUNDS", quick)
     deaf = (
         "import signal, time; signal.signal(15, signal.SIG_IGN); print(flush=True); time.sleep(60)"

@@ -29,7 +29,13 @@ export async function download(path: string): Promise<Blob> {
   return (await send("GET", path)).blob();
 }
 
-async function send(method: Method, path: string, body?: unknown): Promise<Response> {
+/** An answer that is not read yet, for one that comes bit by bit. Ends with `signal`. */
+export async function send(
+  method: Method,
+  path: string,
+  body?: unknown,
+  signal: AbortSignal | null = null,
+): Promise<Response> {
   const headers: Record<string, string> = {};
   const token = tokens.current();
   if (token) headers.Authorization = `Bearer ${token}`;
@@ -37,7 +43,7 @@ async function send(method: Method, path: string, body?: unknown): Promise<Respo
   const json = body === undefined ? null : JSON.stringify(body);
   let answer: Response;
   try {
-    answer = await fetch(path, { method, headers, body: json });
+    answer = await fetch(path, { method, headers, body: json, signal });
   } catch {
     throw new Refusal(0, "");
   }
@@ -48,11 +54,17 @@ async function send(method: Method, path: string, body?: unknown): Promise<Respo
 }
 
 async function refusalOf(answer: Response): Promise<Refusal> {
-  const retryAfterS = Number(answer.headers.get("Retry-After")) || null;
+  const body = await answer.text().catch(() => "");
+  return refusal(answer.status, answer.headers.get("Retry-After"), body);
+}
+
+/** What an answer that is no success says; `retryAfter` and `body` as they came. */
+export function refusal(status: number, retryAfter: string | null, body: string): Refusal {
+  const retryAfterS = Number(retryAfter) || null;
   try {
-    const { detail } = (await answer.json()) as { detail?: unknown };
-    return new Refusal(answer.status, typeof detail === "string" ? detail : "", retryAfterS);
+    const { detail } = JSON.parse(body) as { detail?: unknown };
+    return new Refusal(status, typeof detail === "string" ? detail : "", retryAfterS);
   } catch {
-    return new Refusal(answer.status, "", retryAfterS);
+    return new Refusal(status, "", retryAfterS);
   }
 }

@@ -4,7 +4,7 @@ import { call } from "../api/http";
 import type { Login, User } from "../api/models";
 import { tokens } from "./tokens";
 
-const ME = ["me"];
+export const ME = ["me"];
 
 /** Whether somebody is logged in. */
 export function useIsLoggedIn(): boolean {

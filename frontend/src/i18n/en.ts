@@ -17,6 +17,7 @@ export const en = {
     tutors: "Tutors",
     history: "Earlier lessons",
     admin: "Administration",
+    account: "Your account",
     logout: "Log out",
     language: "Language",
     scheme: "Appearance",
@@ -141,6 +142,6 @@ export const en = {
   },
 };
 
-type Shape<T> = { [K in keyof T]: T[K] extends string ? string : Shape<T[K]> };
+export type Shape<T> = { [K in keyof T]: T[K] extends string ? string : Shape<T[K]> };
 
 export type Words = Shape<typeof en>;

@@ -1,5 +1,7 @@
 import i18next from "i18next";
 import { initReactI18next } from "react-i18next";
+import type { accountEn } from "./account.en";
+import type { adminEn } from "./admin.en";
 import { en } from "./en";
 import { zh } from "./zh";
 
@@ -9,7 +11,8 @@ const KEY = "tutor.language";
 
 declare module "i18next" {
   interface CustomTypeOptions {
-    resources: { translation: typeof en };
+    defaultNS: "translation";
+    resources: { translation: typeof en; admin: typeof adminEn; account: typeof accountEn };
   }
 }
 
@@ -45,6 +48,12 @@ export function startWords(): void {
     interpolation: { escapeValue: false }, // React escapes
     initAsync: false,
   });
+}
+
+/** The words of pages that are loaded later, in both languages. */
+export function addWords(namespace: "admin" | "account", english: object, chinese: object): void {
+  i18next.addResourceBundle("en", namespace, english);
+  i18next.addResourceBundle("zh", namespace, chinese);
 }
 
 export function speak(language: Language): void {

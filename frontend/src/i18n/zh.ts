@@ -18,6 +18,7 @@ export const zh: Words = {
     tutors: "老师",
     history: "以前的课",
     admin: "管理",
+    account: "我的账户",
     logout: "退出登录",
     language: "语言",
     scheme: "外观",

@@ -2,7 +2,7 @@ import { Alert, Button, PasswordInput, SegmentedControl, TextInput } from "@mant
 import { type FormEvent, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { Navigate, useLocation } from "react-router";
-import { useIsLoggedIn, useLogin } from "../auth/useLogin";
+import { useIsLoggedIn, useLogin, useUser } from "../auth/useLogin";
 import { type Language, speak } from "../i18n";
 import { Mark } from "../parts/Mark";
 import { useSentence } from "../parts/useSentence";
@@ -12,7 +12,10 @@ export function LoginPage() {
   const { t, i18n } = useTranslation();
   const isLoggedIn = useIsLoggedIn();
   const from = (useLocation().state as { from?: string } | null)?.from;
-  if (isLoggedIn) return <Navigate to={from ?? "/"} replace />;
+  const { data: user } = useUser();
+  // An administrator may have been here before somebody else.
+  const isTheirs = !from?.startsWith("/admin") || user?.role === "admin";
+  if (isLoggedIn) return <Navigate to={(isTheirs && from) || "/"} replace />;
   return (
     <div className={classes.page}>
       <section className={classes.board} aria-hidden>

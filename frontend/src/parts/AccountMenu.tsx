@@ -42,6 +42,9 @@ export function AccountMenu() {
         <Menu.Item component={Link} to="/history" leftSection={<History {...ICON} />}>
           {t("menu.history")}
         </Menu.Item>
+        <Menu.Item component={Link} to="/account" leftSection={<UserRound {...ICON} />}>
+          {t("menu.account")}
+        </Menu.Item>
         {user.role === "admin" && (
           <Menu.Item component={Link} to="/admin" leftSection={<Settings2 {...ICON} />}>
             {t("menu.admin")}

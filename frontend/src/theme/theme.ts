@@ -54,7 +54,7 @@ const dark: MantineColorsTuple = [
 export const theme = createTheme({
   colors: { board, clay, dark, gray },
   primaryColor: "board",
-  primaryShade: { light: 7, dark: 4 },
+  primaryShade: { light: 7, dark: 6 }, // both carry white letters
   autoContrast: true,
   black: "#2a2a33",
   defaultRadius: "md",
