@@ -50,20 +50,27 @@ async def prepared(talk: Talk, question: str) -> tuple[str, list[dict[str, Any]]
                 return answer, items
 
 
+@pytest.fixture
+def quotes(request: pytest.FixtureRequest) -> bool:
+    """Whether the offline tutor answers; in throughput mode it is a stub with a fixed answer."""
+    return bool(request.node.callspec.params["engine"] == "default")
+
+
 @pytest.mark.usefixtures("bases")
-async def test_each_real_document_answers_with_its_page(engine: Running) -> None:
+async def test_each_real_document_answers_with_its_page(engine: Running, quotes: bool) -> None:
     async with engine.conversation(kb_id=BASE) as (_, talk):
         assert (await talk.ask(type="hello", features=["sources"]))["features"] == ["sources"]
         for question, (document, page) in QUESTIONS.items():
             answer, items = await prepared(talk, question)
             assert (items[0]["document"], items[0].get("page")) == (document, page), question
-            assert " ".join(items[0]["quote"].split()) in " ".join(answer.split())
+            quoted = " ".join(items[0]["quote"].split()) in " ".join(answer.split())
+            assert quoted == quotes, answer
             assert {item["kb_id"] for item in items} == {BASE}
 
 
 @pytest.mark.usefixtures("bases")
 async def test_what_the_course_does_not_tell_and_another_base_are_not_answered(
-    engine: Running,
+    engine: Running, quotes: bool
 ) -> None:
     async with engine.conversation(kb_id=BASE) as (_, talk):
         await talk.ask(type="hello", features=["sources"])
@@ -74,7 +81,8 @@ async def test_what_the_course_does_not_tell_and_another_base_are_not_answered(
     async with engine.conversation(kb_id=OTHER) as (_, talk):
         await talk.ask(type="hello", features=["sources"])
         answer, items = await prepared(talk, "What do glaciers shape?")
-        assert items[0]["document"] == "other.md" and "valleys" in answer
+        assert items[0]["document"] == "other.md"
+        assert ("valleys" in answer) == quotes
 
 
 async def noted(http: httpx.AsyncClient, memory: str) -> list[dict[str, str]]:
