@@ -1,4 +1,4 @@
-import { Menu, Popover, Tooltip, UnstyledButton } from "@mantine/core";
+import { Menu, Popover, Tooltip, UnstyledButton, VisuallyHidden } from "@mantine/core";
 import { ChevronDown, Hand, Mic, MicOff, Square, Timer } from "lucide-react";
 import { type KeyboardEvent, type PointerEvent, useState } from "react";
 import { useTranslation } from "react-i18next";
@@ -152,10 +152,13 @@ function Speed({ view: { metrics, latencyMs } }: Pick<Here, "view">) {
   return (
     <Popover position="top-end" radius="lg" shadow="md" withRoles>
       <Popover.Target>
-        <UnstyledButton className={classes.speed} aria-label={t("lesson.speed")}>
+        <UnstyledButton className={classes.speed}>
+          <VisuallyHidden>{t("lesson.speed")}</VisuallyHidden>
           <Timer size={18} aria-hidden />
           {latencyMs !== null && (
-            <span>{t("lesson.seconds", { seconds: (latencyMs / 1000).toFixed(1) })}</span>
+            <span className={classes.seconds}>
+              {t("lesson.seconds", { seconds: (latencyMs / 1000).toFixed(1) })}
+            </span>
           )}
         </UnstyledButton>
       </Popover.Target>

@@ -1,4 +1,4 @@
-import { Skeleton } from "@mantine/core";
+import { Skeleton, VisuallyHidden } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { BookOpen, UsersRound } from "lucide-react";
 import { useTranslation } from "react-i18next";
@@ -53,16 +53,12 @@ function Card({ tutor }: { tutor: TutorCard }) {
   const { t } = useTranslation();
   const nameOf = useLanguageName();
   return (
-    <Link
-      to={`/lesson/${tutor.id}`}
-      className={classes.card}
-      aria-label={t("tutors.begin", { name: tutor.name })}
-      aria-describedby={`tutor-${tutor.id}`}
-    >
+    <Link to={`/lesson/${tutor.id}`} className={classes.card}>
+      <VisuallyHidden>{t("tutors.begin", { name: tutor.name })}</VisuallyHidden>
       <span className={classes.window}>
         <TutorPicture tutor={tutor} />
       </span>
-      <span className={classes.words} id={`tutor-${tutor.id}`}>
+      <span className={classes.words}>
         <span className={classes.name}>{tutor.name}</span>
         {tutor.subject && <span className={classes.subject}>{tutor.subject}</span>}
         {tutor.description && <span className={classes.description}>{tutor.description}</span>}

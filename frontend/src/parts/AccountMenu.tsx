@@ -4,6 +4,7 @@ import {
   SegmentedControl,
   UnstyledButton,
   useMantineColorScheme,
+  VisuallyHidden,
 } from "@mantine/core";
 import { GraduationCap, History, LogOut, Settings2, UserRound } from "lucide-react";
 import { useTranslation } from "react-i18next";
@@ -28,8 +29,9 @@ export function AccountMenu() {
   return (
     <Menu position="bottom-end" width={270} shadow="md" radius="lg" keepMounted={false}>
       <Menu.Target>
-        <UnstyledButton className={classes.target} aria-label={t("menu.label")}>
+        <UnstyledButton className={classes.target}>
           <span className={classes.name}>{user.name}</span>
+          <VisuallyHidden>{t("menu.label")}</VisuallyHidden>
           <span className={classes.badge} aria-hidden>
             {[...user.name][0] ?? <UserRound size={18} />}
           </span>
