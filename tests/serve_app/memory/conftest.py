@@ -10,7 +10,7 @@ from serve_app.memory import Memory, Minds
 from serve_app.memory_store import MemoryStore
 from serve_app.sessions import Limits, Sessions
 from tests.serve_app.memory.models import Minded
-from tests.serve_app.test_memory_store import SetClock, opened
+from tests.serve_app.memory.students import SetClock, opened
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

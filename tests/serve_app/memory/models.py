@@ -11,7 +11,7 @@ from engines.errors import EngineUnavailable
 from engines.memory.base import Remembered
 from serve_app.memory import Memory
 from serve_app.memory_store import Pair
-from tests.serve_app.test_memory_store import ANNA
+from tests.serve_app.memory.students import ANNA
 
 MARK = re.compile(r'"mark": "(\w+)"')
 

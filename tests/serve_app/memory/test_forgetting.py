@@ -9,7 +9,7 @@ from serve_app import memory_store
 from serve_app.memory import QUIET_S, STARVED_S
 from serve_app.sessions import Sessions
 from tests.serve_app.memory.models import Held, Minded, Secretary, known
-from tests.serve_app.test_memory_store import ANNA, SetClock, lesson
+from tests.serve_app.memory.students import ANNA, SetClock, lesson
 
 
 @pytest.mark.parametrize("by_words", [False, True])

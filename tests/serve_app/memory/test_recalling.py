@@ -14,7 +14,7 @@ from serve_app.sessions import Session, Sessions
 from tests.obedient import obeyed
 from tests.running import free_port
 from tests.serve_app.memory.models import Gone, Minded, Secretary, known
-from tests.serve_app.test_memory_store import SetClock, lesson
+from tests.serve_app.memory.students import SetClock, lesson
 
 
 async def test_a_session_recalls_its_own_student_and_tutor_alone(

@@ -13,7 +13,7 @@ from serve_app.memory import FAILURE_PAUSE_S, GIVE_UP, QUIET_S
 from serve_app.memory_store import LONG_MESSAGES
 from serve_app.sessions import Sessions
 from tests.serve_app.memory.models import Gone, Minded, Secretary, known
-from tests.serve_app.test_memory_store import SetClock, lesson
+from tests.serve_app.memory.students import SetClock, lesson
 
 
 async def test_a_model_sums_up_what_was_said(

@@ -15,7 +15,7 @@ from serve_app.memory_store import LEASE_S, Due, Lease, MemoryStore, Pair
 from serve_app.sessions import Sessions
 from tests.running import eventually
 from tests.serve_app.memory.models import Gone, Held, Minded, Secretary, known
-from tests.serve_app.test_memory_store import SetClock, lesson
+from tests.serve_app.memory.students import SetClock, lesson
 
 OTHER = Pair(124, 3)
 

@@ -1,10 +1,7 @@
 """What is remembered, on SQLite and on PostgreSQL, also with two gateways on one database."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from collections.abc import Sequence
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -19,67 +16,15 @@ from serve_app.memory_store import (
     Pair,
     Reading,
 )
-from serve_app.sessions import Limits, Sessions
-from serve_app.settings import Settings
-from serve_app.store import Table, open_database
+from serve_app.sessions import Sessions
+from tests.serve_app.memory.students import ANNA, SetClock, lesson
 
-ANNA = Pair(123, 2)
 KNOWN = Remembered("Learnt about rain.", (Fact("name", "Anna"),), (Said(True, "Bye 再见"),))
-
-
-class SetClock:
-    def __init__(self) -> None:
-        self.now = datetime(2026, 1, 1, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def advance(self, seconds: float) -> None:
-        self.now += timedelta(seconds=seconds)
-
-
-@asynccontextmanager
-async def opened(request: pytest.FixtureRequest, home: Path) -> AsyncIterator[AsyncEngine]:
-    """A fresh database of the kind that the fixture is made for."""
-    postgres = request.param == "postgresql"
-    url = request.getfixturevalue("postgres") if postgres else ""
-    async with open_database(Settings(tutor_home=home, database_url=url).database) as engine:
-        yield engine
-        if postgres:
-            async with engine.begin() as connection:
-                await connection.run_sync(Table.metadata.drop_all)
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[AsyncEngine]:
-    async with opened(request, tmp_path) as engine:
-        yield engine
-
-
-@pytest.fixture
-def clock() -> SetClock:
-    return SetClock()
-
-
-@pytest.fixture
-def sessions(database: AsyncEngine, clock: SetClock) -> Sessions:
-    return Sessions(database, Limits(100, 100, timeout_s=3600), clock)
 
 
 @pytest.fixture
 def store(database: AsyncEngine, clock: SetClock) -> MemoryStore:
     return MemoryStore(database, days=30, clock=clock)
-
-
-async def lesson(sessions: Sessions, *said: str, pair: Pair = ANNA, ended: bool = True) -> str:
-    """A session in which the student said these, and was answered."""
-    session, _ = await sessions.create(pair.tutor_id, pair.student_id, None)
-    for words in said:
-        await sessions.add_question(session.id, words)
-        await sessions.add_answer(session.id, f"You said: {words}")
-    if ended:
-        await sessions.end(session.id)
-    return session.id
 
 
 async def remember(store: MemoryStore, pair: Pair, known: Remembered = KNOWN) -> None:
