@@ -87,6 +87,13 @@ async def test_what_was_said_is_kept_when_ollama_dies_in_the_middle(
     assert answer.is_audible
 
 
+def what_was_told(ollama: OllamaProcess, question: str) -> list[str]:
+    """With this question. The server may have been asked for a memory of other sessions as well,
+    and been told what is remembered of the student."""
+    told = ([message["content"] for message in asked["messages"]] for asked in ollama.asked())
+    return next(contents for contents in told if contents[-1] == question)
+
+
 async def test_a_conversation_goes_on_without_ollama_and_with_it_again(
     engine: Running, ollama_port: int
 ) -> None:
@@ -105,7 +112,7 @@ async def test_a_conversation_goes_on_without_ollama_and_with_it_again(
         with ollama_process(ollama_port, words=BACK, **MANNERS) as ollama:
             await until_connected(engine)
             again = await answer_to(talk, "Are you there?")
-            (asked,) = ollama.asked()
+            told = what_was_told(ollama, "Are you there?")
     assert (first.text, first.errors) == ("".join(SKY), [])
     assert cut.errors == ["engine_unavailable"]
     assert "no language model is connected" in without.text
@@ -114,8 +121,7 @@ async def test_a_conversation_goes_on_without_ollama_and_with_it_again(
     assert (again.text, again.errors) == ("".join(BACK), [])
     for answer in (first, cut, without, again):
         assert answer.is_audible
-    told = [message["content"] for message in asked["messages"]]
-    assert told[1:3] == ["Why is the sky blue?", "".join(SKY)]
+    assert told[told.index("Why is the sky blue?") + 1] == "".join(SKY)
     assert cut.text in told, "the new one knows what the old one had said"
 
 
