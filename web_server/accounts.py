@@ -8,11 +8,14 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from sqlalchemy import select, update
 
 from web_server.access import Caller, CallerDep, CurrentUser, School, SchoolDep
+from web_server.demo import demand_here
 from web_server.errors import NotSignedIn, Unreadable, WrongLogin
 from web_server.passwords import GivenPassword, NewPassword
 from web_server.tables import MAX_EMAIL_CHARS, MAX_NAME_CHARS, UserRow
 
 NO_CONTROL_CHARACTERS = r"^[^\x00-\x1f\x7f]*$"
+NO_NUL = r"^[^\x00]*$"
+"""PostgreSQL takes a text with any other character."""
 
 
 def _plain_name(name: str) -> str:
@@ -33,7 +36,9 @@ def folded_email(email: str) -> str:
     return email.strip().lower()
 
 
-GivenEmail = Annotated[str, Field(max_length=MAX_EMAIL_CHARS), AfterValidator(folded_email)]
+GivenEmail = Annotated[
+    str, Field(max_length=MAX_EMAIL_CHARS, pattern=NO_NUL), AfterValidator(folded_email)
+]
 
 NewEmail = Annotated[
     str,
@@ -83,6 +88,7 @@ me = APIRouter(prefix="/api/me", tags=["account"])
 async def log_in(body: LoginBody, request: Request, school: SchoolDep) -> TokenPublic:
     """A wrong address takes as long as a wrong password, and is told in the same words."""
     address = request.client.host if request.client else ""
+    demand_here(body.email, body.password, request.headers.get("host", ""), address)
     school.login_limit.begin(body.email, address)
     async with school.database.reading() as rows:
         user = await rows.scalar(select(UserRow).where(UserRow.email == body.email))

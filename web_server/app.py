@@ -21,7 +21,7 @@ from web_server.access import School
 from web_server.accounts import auth, me
 from web_server.conversations import conversations
 from web_server.database import Transactions, open_database
-from web_server.edges import BodyLimit, CarefulHeaders
+from web_server.edges import BodyLimit, CarefulHeaders, PlainAddress
 from web_server.engine import EngineClient
 from web_server.errors import WebError
 from web_server.faces import faces, pictures
@@ -82,6 +82,7 @@ def create_app(settings: WebSettings) -> FastAPI:
     app.state.frontend = settings.frontend_dist
     app.state.tutor_locks = TutorLocks()
     app.add_middleware(BodyLimit)
+    app.add_middleware(PlainAddress)
     app.add_middleware(CarefulHeaders)
     app.add_middleware(
         CORSMiddleware,

@@ -15,9 +15,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from web_server.access import School
 from web_server.engine import EngineClient, segment
-from web_server.errors import EngineAway, EngineRefused
+from web_server.errors import EngineAway, EngineRefused, NotAllowed
 from web_server.sessions import engine_kb_id
-from web_server.settings import PROJECT, SettingsError
+from web_server.settings import PROJECT, SettingsError, hostname, is_loopback
 from web_server.tables import KnowledgeRow, TutorRow, UserRow
 
 logger = logging.getLogger(__name__)
@@ -43,6 +43,21 @@ NOT_ELSEWHERE = (
     " (DEMO_ACCOUNTS, or a WEB_HOST that others can reach). Give it another one with"
     " `python -m web_server password {email}`, or listen on 127.0.0.1."
 )
+
+HERE_ALONE = (
+    "Everybody knows the password of this demo account, so it is only for this machine itself, at"
+    " its address http://127.0.0.1 or http://localhost. For use from elsewhere set"
+    " DEMO_ACCOUNTS=false and make an account with `python -m web_server add-admin EMAIL`."
+)
+
+
+def demand_here(email: str, password: str, host: str, address: str) -> None:
+    """Raises `NotAllowed` for a login that everybody knows when it comes by another name (`host`,
+    of the request), as that of a foreign page whose name leads here, or from another `address`,
+    through a proxy of this machine."""
+    known = any((email, password) == (demo.email, demo.password) for demo in (ADMIN, STUDENT))
+    if known and not (is_loopback(hostname(f"//{host}")) and is_loopback(address)):
+        raise NotAllowed(HERE_ALONE)
 
 
 def demo_tutors(tenant_id: int) -> list[TutorRow]:

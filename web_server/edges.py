@@ -1,11 +1,11 @@
-"""What holds for every request and answer: how large a body may be, and what each answer says of
-itself."""
+"""What holds for every request and answer: which addresses there can be, how large a body may be,
+and what each answer says of itself."""
 
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from web_server.errors import TooLarge
+from web_server.errors import TooLarge, Unreadable
 
 MAX_BODY_BYTES = 1024 * 1024
 """Far more than any JSON body of the API needs."""
@@ -18,6 +18,22 @@ def is_upload(path: str) -> bool:
     path = path.rstrip("/")
     base = "/api/admin/knowledge/"
     return path == "/api/admin/faces" or (path.startswith(base) and path.endswith("/documents"))
+
+
+NUL = "An address holds no NUL characters (%00). Leave them out."
+
+
+class PlainAddress:
+    """Refuses a NUL character, which no name has, and which PostgreSQL would not even look for."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and ("\0" in scope["path"] or b"%00" in scope["query_string"]):
+            await JSONResponse({"detail": NUL}, Unreadable.status)(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
 
 
 class BodyLimit:

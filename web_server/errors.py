@@ -5,7 +5,7 @@ WebError
 ├── Unreadable        400  what was sent broke off, or cannot be used
 ├── NotSignedIn       401  no token, a wrong one, or one that has ended
 ├── WrongLogin        401  no such account and password
-├── NotAllowed        403  the account is not an administrator's
+├── NotAllowed        403  the account is not an administrator's, or is for this machine alone
 ├── NotFound          404  unknown, or somebody else's
 ├── Taken             409  the name is in use
 ├── TooLarge          413
@@ -55,12 +55,14 @@ class WrongLogin(WebError):
 
 
 class NotAllowed(WebError):
-    """The account is not an administrator's."""
+    """The account is not an administrator's, or is for this machine alone."""
 
     status = 403
 
-    def __init__(self) -> None:
-        super().__init__("Only an administrator may do this. Log in with such an account.")
+    def __init__(
+        self, sentence: str = "Only an administrator may do this. Log in with such an account."
+    ) -> None:
+        super().__init__(sentence)
 
 
 class NotFound(WebError):

@@ -24,6 +24,7 @@ NO_FACE = "There is no face of that name."
 
 PICTURE_HEADERS = {
     "Cache-Control": "private, max-age=3600",
+    "Vary": "Authorization",  # the next person at this computer may be another tenant's
     # An SVG is a document when it is opened by itself.
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox",
 }

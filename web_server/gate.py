@@ -5,10 +5,9 @@ from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, 
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from urllib.parse import urlsplit
 
 from web_server.errors import NotSignedIn, StorageFailed
-from web_server.settings import is_loopback
+from web_server.settings import hostname, is_loopback
 from wire.events import ErrorEvent
 
 CLOSE_NOT_SIGNED_IN = 4401
@@ -95,16 +94,8 @@ def check_origin(headers: Mapping[str, str], gate: Gate) -> None:
     origin = headers.get("origin")
     if origin is None:
         return
-    page, own = _hostname(origin), _hostname(f"//{headers.get('host', '')}")
+    page, own = hostname(origin), hostname(f"//{headers.get('host', '')}")
     if "*" in gate.origins or origin.rstrip("/") in gate.origins or (page and page == own):
         return
     if not (gate.on_loopback and is_loopback(page)):
         raise Ending(CLOSE_FORBIDDEN, "origin_refused", FOREIGN)
-
-
-def _hostname(url: str) -> str:
-    """Empty where there is none."""
-    try:
-        return urlsplit(url).hostname or ""
-    except ValueError:
-        return ""

@@ -11,7 +11,7 @@ from web_server.access import Admin, SchoolDep
 from web_server.engine import EngineClient
 from web_server.errors import EngineAway, EngineRefused
 from web_server.sessions import Sessions
-from web_server.tables import UserRow
+from web_server.tables import TutorRow, UserRow
 from wire.rest import VoicePublic
 
 oversight = APIRouter(prefix="/api/admin", tags=["engine"])
@@ -60,8 +60,16 @@ async def get_engine(_admin: Admin, school: SchoolDep) -> EngineOverview:
 
 
 @oversight.get("/voices")
-async def list_voices(_admin: Admin, school: SchoolDep) -> list[VoicePublic]:
-    return [VoicePublic.model_validate(voice) for voice in await school.engine.get("/v1/voices")]
+async def list_voices(admin: Admin, school: SchoolDep) -> list[VoicePublic]:
+    """With the tutors of the tenant that have them, and nobody else's."""
+    voices = [VoicePublic.model_validate(voice) for voice in await school.engine.get("/v1/voices")]
+    wanted = select(TutorRow.id).where(TutorRow.tenant_id == admin.id)
+    async with school.database.reading() as rows:
+        own = set(await rows.scalars(wanted))
+    return [
+        voice.model_copy(update={"tutors": [tutor for tutor in voice.tutors if tutor in own]})
+        for voice in voices
+    ]
 
 
 @oversight.get("/models")

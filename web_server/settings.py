@@ -139,6 +139,14 @@ def _listed(text: str) -> list[str]:
     return [item.strip().rstrip("/") for item in text.split(",") if item.strip()]
 
 
+def hostname(url: str) -> str:
+    """Empty where there is none."""
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
+
+
 def is_loopback(host: str) -> bool:
     if host == "localhost":
         return True

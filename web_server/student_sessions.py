@@ -78,7 +78,7 @@ async def gpu_health(school: SchoolDep) -> EngineSeen:
 
 @tutor_sessions.post("/{tutor_id}/sessions")
 async def start_session_of(
-    tutor_id: int, wish: StudentSessionWish, admin: Admin, school: SchoolDep
+    tutor_id: Id, wish: StudentSessionWish, admin: Admin, school: SchoolDep
 ) -> SessionStarted:
     """A session of one of the administrator's students."""
     tutor = await own_tutor(school, admin.id, tutor_id)

@@ -14,6 +14,7 @@ from web_server.errors import NotFound, Taken, WebError
 from web_server.passwords import NewPassword
 from web_server.sessions import Sessions
 from web_server.tables import SessionRow, UserRow
+from wire.rest import Id
 
 NO_STUDENT = "There is no such student."
 
@@ -46,7 +47,7 @@ class StudentPublic(BaseModel):
 students = APIRouter(prefix="/api/admin/students", tags=["students"])
 
 
-async def own_student(student_id: int, admin: Admin, school: SchoolDep) -> UserRow:
+async def own_student(student_id: Id, admin: Admin, school: SchoolDep) -> UserRow:
     """Raises `NotFound`."""
     async with school.database.reading() as rows:
         row = await rows.get(UserRow, student_id)

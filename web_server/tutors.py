@@ -12,14 +12,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import delete, select
 
 from web_server.access import Admin, School, SchoolDep
-from web_server.accounts import NO_CONTROL_CHARACTERS, PersonName
+from web_server.accounts import NO_CONTROL_CHARACTERS, NO_NUL, PersonName
 from web_server.errors import EngineRefused, NotFound, WebError
 from web_server.faces import demand_visible
 from web_server.knowledge import base_of
 from web_server.sessions import engine_kb_id
 from web_server.tables import MAX_NAME_CHARS, TutorRow
 from wire.names import GivenName
-from wire.rest import MAX_PROMPT_CHARS, Language, TutorPublic, TutorPut, TutorVoice
+from wire.rest import MAX_PROMPT_CHARS, Id, Language, TutorPublic, TutorPut, TutorVoice
 
 logger = logging.getLogger(__name__)
 
@@ -42,15 +42,15 @@ class TutorWish(BaseModel):
     model_config = ConfigDict(extra="ignore")
     name: PersonName
     subject: str = Field(default="", max_length=MAX_NAME_CHARS, pattern=NO_CONTROL_CHARACTERS)
-    description: str = Field(default="", max_length=MAX_DESCRIPTION_CHARS)
+    description: str = Field(default="", max_length=MAX_DESCRIPTION_CHARS, pattern=NO_NUL)
     language: Language | None = None
-    prompt: str = Field(default="", max_length=MAX_PROMPT_CHARS)
+    prompt: str = Field(default="", max_length=MAX_PROMPT_CHARS, pattern=NO_NUL)
     """Empty: the engine's own."""
     model: str | None = Field(default=None, max_length=200, pattern=NO_CONTROL_CHARACTERS)
     """Null or empty: the engine's own."""
     voice: VoiceOfTutor = VoiceOfTutor()
     face: GivenName
-    kb_id: str | None = Field(default=None, max_length=64)
+    kb_id: str | None = Field(default=None, max_length=64, pattern=NO_CONTROL_CHARACTERS)
     outside: Literal["say_so", "general"] = "say_so"
     published: bool = False
 
@@ -99,7 +99,7 @@ async def list_tutors(admin: Admin, school: SchoolDep) -> list[Tutor]:
 
 
 @tutors.get("/{tutor_id}")
-async def get_tutor(tutor_id: int, admin: Admin, school: SchoolDep) -> Tutor:
+async def get_tutor(tutor_id: Id, admin: Admin, school: SchoolDep) -> Tutor:
     return _public(await own_tutor(school, admin.id, tutor_id))
 
 
@@ -121,7 +121,7 @@ async def create_tutor(wish: TutorWish, admin: Admin, school: SchoolDep) -> Tuto
 
 @tutors.put("/{tutor_id}")
 async def change_tutor(
-    tutor_id: int, wish: TutorWish, admin: Admin, school: SchoolDep, locks: LocksDep
+    tutor_id: Id, wish: TutorWish, admin: Admin, school: SchoolDep, locks: LocksDep
 ) -> Tutor:
     async with locks.of(tutor_id):
         before = _public(await own_tutor(school, admin.id, tutor_id))
@@ -136,7 +136,7 @@ async def change_tutor(
 
 
 @tutors.delete("/{tutor_id}", status_code=204)
-async def delete_tutor(tutor_id: int, admin: Admin, school: SchoolDep, locks: LocksDep) -> Response:
+async def delete_tutor(tutor_id: Id, admin: Admin, school: SchoolDep, locks: LocksDep) -> Response:
     """Conversations with it stay, under its name."""
     async with locks.of(tutor_id):
         before = _public(await own_tutor(school, admin.id, tutor_id))

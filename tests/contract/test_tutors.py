@@ -77,10 +77,9 @@ async def test_it_answers(engine: Running) -> None:
         assert answer["content"].strip()
 
 
+@pytest.mark.parametrize("engine", ["default", "throughput"], indirect=True)
 @pytest.mark.usefixtures("gone")
 async def test_a_model_that_is_not_deployed_is_stood_in_for(engine: Running) -> None:
-    if engine.stubbed:
-        pytest.skip("the plain gateway has no applications of models")
     async with engine.http() as http:
         made = (await http.put("/v1/tutors/4001", json={**ADA, "model": "none:1b"})).json()
         assert "tutor tutors deploy" in made["notes"][0]

@@ -4,11 +4,13 @@ import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from serve_app.settings import Settings
-from tests.running import Running, plain, stub_engines
+from tests.running import TLS, Running, plain, stub_engines
 from tests.web_server.schools import (
+    QUICK,
     People,
     Site,
     move_in,
@@ -16,6 +18,16 @@ from tests.web_server.schools import (
     open_site,
     settings_for,
 )
+from web_server import passwords
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_passwords() -> Iterator[None]:
+    """A server reckons a password when it starts and at each login, for most of a second where the
+    machine is busy. `test_main.py` has servers of its own, and holds what they really reckon."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(passwords, "PasswordHasher", lambda: QUICK)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -40,11 +52,20 @@ def database_url(request: pytest.FixtureRequest) -> str:
 def place(
     tmp_path_factory: pytest.TempPathFactory, gateway: Running, database_url: str
 ) -> Iterator[tuple[Site, People]]:
+    end_all_sessions(gateway)
     home: Path = tmp_path_factory.mktemp("web")
     settings = settings_for(home, gateway.url, web_database_url=database_url)
     people = asyncio.run(move_in(settings))
     with open_site(settings) as site:
         yield site, people
+
+
+def end_all_sessions(gateway: Running) -> None:
+    """Each database counts its people from one, so that the gateway takes a student of this one for
+    a student of the last one, with conversations that nobody here knows."""
+    with httpx.Client(base_url=gateway.url, timeout=60, verify=TLS) as http:
+        for session in http.get("/v1/sessions").raise_for_status().json():
+            http.delete(f"/v1/sessions/{session['session_id']}")
 
 
 @pytest.fixture

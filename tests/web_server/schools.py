@@ -16,7 +16,7 @@ from fastapi import FastAPI
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from tests.running import START_LIMIT_S
+from tests.running import START_LIMIT_S, TLS
 from web_server.access import School
 from web_server.app import create_app, opened
 from web_server.settings import WebSettings
@@ -26,7 +26,7 @@ from web_server.tables import UserRow
 SECRET = "a secret key for tests, long enough"
 PASSWORD = "correct horse"
 QUICK = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
-"""For accounts that tests make; the server itself hashes as ever."""
+"""For accounts that tests make, and for servers in the tests' own process (`conftest.py`)."""
 
 
 @contextlib.contextmanager
@@ -59,7 +59,7 @@ class Site:
 
     def http(self, token: str = "") -> httpx.AsyncClient:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        return httpx.AsyncClient(base_url=self.url, timeout=30, headers=headers)
+        return httpx.AsyncClient(base_url=self.url, timeout=60, headers=headers, verify=TLS)
 
     async def token(self, email: str, password: str = PASSWORD) -> str:
         async with self.http() as http:

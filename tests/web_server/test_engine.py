@@ -1,6 +1,5 @@
 """Every failure of the engine as a refusal that says what to do."""
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -34,8 +33,10 @@ def html() -> Response:
 
 
 @app.get("/slow")
-async def slow() -> None:
-    await asyncio.Event().wait()
+async def slow(request: Request) -> None:
+    """Until the caller has gone."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 @app.api_route("/echo/{name:path}", methods=["GET", "POST", "PUT"])

@@ -128,6 +128,7 @@ async def test_an_engine_that_is_not_there_yet_is_waited_for(
         assert refused(await talk.receive())
         await talk.send(type="hello", features=["captions"])
         await talk.send(type="hello", features=["state"])
+        assert await talk.ask(type="ping") == {"type": "pong"}  # so both have been read
         with engine_in(tmp_path):
             greeting = await talk.receive()
             assert (greeting["type"], greeting["features"]) == ("hello", ["state"])

@@ -9,7 +9,7 @@ import { Ear } from "./ear";
 import { Microphone, NoMicrophone } from "./microphone";
 import { type Call, Peer } from "./peer";
 import { Player } from "./player";
-import { EngineSocket } from "./socket";
+import { EngineSocket, isAway } from "./socket";
 import { BLANK, type Happening, isAnswering, type Link, type Listening, next, type View } from "./view";
 
 const RETRY_MS = 5_000;
@@ -347,6 +347,8 @@ export class Classroom {
       this.offer();
     } else if (event.type === "webrtc_answer") {
       void this.peer.answered(event.sdp);
+    } else if (isAway(event)) {
+      this.tell("engine_away");
     } else if (event.type === "error") {
       this.erred(event.code, event.content);
     } else {

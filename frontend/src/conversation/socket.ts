@@ -7,12 +7,14 @@ const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 15_000;
 const PING_MS = 15_000;
 const SILENCE_MS = 40_000; // two pings unanswered, and some: the network is gone, though nobody said so
+const ENGINE_AWAY = 0; // no code of closing: our socket stays, and another hello says that it is back
 const MOST_WAITING_BYTES = 256_000; // eight seconds of sound: later it would be heard too late
 
 export interface SocketEvents {
   event(event: EngineEvent): void;
   /** It has answered our hello. */
   up(): void;
+  /** Closed with this code, or the web server says that the engine is away. */
   down(code: number): void;
   /** It is time to connect again. */
   retry(): void;
@@ -101,10 +103,18 @@ export class EngineSocket {
     const event = JSON.parse(data) as EngineEvent;
     if (event.type === "pong") return;
     this.events.event(event);
+    if (isAway(event) && this.isUp) this.wait();
     if (event.type !== "hello" || this.isUp) return;
     this.waitMs = FIRST_WAIT_MS;
     this.isUp = true;
     this.events.up();
+  }
+
+  /** The engine is away: the web server passes our hello on to it as soon as it is back. */
+  private wait(): void {
+    this.isUp = false;
+    this.events.down(ENGINE_AWAY);
+    this.greet();
   }
 
   private lost(socket: WebSocket, code: number): void {
@@ -121,11 +131,16 @@ export class EngineSocket {
   private keepAlive(): void {
     const socket = this.socket;
     if (!socket) return;
-    if (performance.now() - this.lastHeardMs > SILENCE_MS && this.isUp) {
+    if (performance.now() - this.lastHeardMs > SILENCE_MS && socket.readyState === WebSocket.OPEN) {
       this.lost(socket, 1006);
       socket.close();
     } else {
       this.send({ type: "ping" });
     }
   }
+}
+
+/** Said by the web server of the whole engine; what the engine says of its parts names a session. */
+export function isAway(event: EngineEvent): boolean {
+  return event.type === "error" && event.code === "engine_unavailable" && !event.engine_session_id;
 }

@@ -145,6 +145,13 @@ describe("the connection", () => {
     expect(said(next(view, { type: "sent" }))).toEqual([["user", "Hi", "whole"]]);
   });
 
+  test("that is there again is no longer told of as away", () => {
+    const codes = ["engine_away", "microphone_denied"];
+    const notices = codes.map((code): Happening => ({ type: "notice", code, sentence: "" }));
+    const view = after(...notices, { type: "sent" });
+    expect(view.notices.map(({ code }) => code)).toEqual(["microphone_denied"]);
+  });
+
   test("that comes back shows what was stored, and what is still to be sent after it", () => {
     const message = { message_id: 1, interrupted: true, created_at: "" };
     const messages = [{ ...message, role: "assistant" as const, content: "One." }];

@@ -51,6 +51,7 @@ export interface View {
 export type Happening =
   | { type: "history"; messages: MessagePublic[] }
   | { type: "asked"; text: string; sent: boolean }
+  /** The engine is there, and has been sent what was waiting. */
   | { type: "sent" }
   | { type: "told"; event: EngineEvent }
   | { type: "stopped" }
@@ -80,6 +81,7 @@ export const BLANK: View = {
 };
 
 const MOST_NOTICES = 3; // more would cover the lesson
+const AWAY = ["engine_away", "server_away"]; // told until it is back
 const MOST_OVER = 50; // turns end within minutes; nothing comes of the fiftieth before
 
 export function activityOf(view: View): Activity {
@@ -101,6 +103,7 @@ export function next(view: View, happening: Happening): View {
     case "sent":
       return {
         ...view,
+        notices: view.notices.filter(({ code }) => !AWAY.includes(code)),
         bubbles: view.bubbles.map((b) => (b.state === "waiting" ? { ...b, state: "whole" } : b)),
       };
     case "told":

@@ -33,7 +33,9 @@ export const en = {
     password: "Password",
     submit: "Log in",
     emailMissing: "Enter your email address.",
+    showPassword: "Show the password",
     passwordMissing: "Enter your password.",
+    wrong: "This email address and password do not belong together. Try again.",
     hint: "You have no account? Ask your teacher for one.",
   },
   refusal: {
@@ -125,6 +127,8 @@ export const en = {
   },
   notice: {
     server_away: "The server cannot be reached. Trying again by itself.",
+    engine_away:
+      "The tutor is away for a moment, and comes back by itself. If your last question stays unanswered, ask it again.",
     lesson_refused: "The lesson cannot begin at the moment.",
     webrtc_failed:
       "The live picture does not come through this network. The lesson goes on with the voice alone.",

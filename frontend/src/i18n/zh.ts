@@ -34,7 +34,9 @@ export const zh: Words = {
     password: "密码",
     submit: "登录",
     emailMissing: "请输入邮箱。",
+    showPassword: "显示密码",
     passwordMissing: "请输入密码。",
+    wrong: "邮箱和密码不匹配，请再试一次。",
     hint: "还没有账户？请向你的老师要一个。",
   },
   refusal: {
@@ -126,6 +128,7 @@ export const zh: Words = {
   },
   notice: {
     server_away: "连不上服务器，正在自动重试。",
+    engine_away: "老师暂时离开了，很快会自动回来。如果上一个问题没有得到回答，请再问一次。",
     lesson_refused: "现在还不能上课。",
     webrtc_failed: "实时画面通不过这个网络，课会用声音继续。",
     webrtc_replaced: "另一个标签页或设备正在显示这位老师，这里用声音继续。",

@@ -2,6 +2,7 @@ import { Alert, Button, PasswordInput, SegmentedControl, TextInput } from "@mant
 import { type FormEvent, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { Navigate, useLocation } from "react-router";
+import { Refusal } from "../api/http";
 import { useIsLoggedIn, useLogin, useUser } from "../auth/useLogin";
 import { type Language, speak } from "../i18n";
 import { Mark } from "../parts/Mark";
@@ -48,6 +49,9 @@ export function LoginPage() {
   );
 }
 
+/** In the reader's language: it is what goes wrong most. */
+const isWrong = (error: unknown) => error instanceof Refusal && error.status === 401;
+
 function LoginForm() {
   const { t } = useTranslation();
   const login = useLogin();
@@ -64,7 +68,7 @@ function LoginForm() {
     <form onSubmit={submit} noValidate className={classes.form}>
       {login.isError && (
         <Alert color="clay" variant="light" role="alert">
-          {sentence(login.error)}
+          {isWrong(login.error) ? t("login.wrong") : sentence(login.error)}
         </Alert>
       )}
       <TextInput
@@ -81,6 +85,7 @@ function LoginForm() {
         label={t("login.password")}
         name="password"
         autoComplete="current-password"
+        visibilityToggleButtonProps={{ "aria-label": t("login.showPassword") }}
         size="md"
         value={password}
         onChange={(event) => setPassword(event.currentTarget.value)}
