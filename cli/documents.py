@@ -1,7 +1,6 @@
 """A course's files on their way into a knowledge base, over the engine's REST API."""
 
 import hashlib
-import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -14,9 +13,9 @@ from urllib.parse import quote
 from pydantic import TypeAdapter
 from rich.text import Text
 
-from cli.errors import CommandError, Refused, WrongUsage
+from cli.errors import Refused, WrongUsage
 from cli.screen import complain, out, say, state, table
-from cli.sending import SendingClient, Told, bar
+from cli.sending import SendingClient, Told, bar, settled
 from wire.rest import DocumentPublic, FoundPublic, KnowledgePublic
 
 PATH = "/v1/knowledge"
@@ -168,17 +167,9 @@ class _Adding:
 
     def _followed(self, name: str, file: Path, told: Told) -> DocumentPublic:
         self._client.add(self._kb_id, name, file, told)
-        while True:
-            try:
-                document = self._client.document(self._kb_id, name)
-            except Refused as gone:
-                if gone.status == 404:
-                    raise CommandError(f"{name} was removed while it was being read.") from gone
-                raise
-            if document.state in ("ready", "failed"):
-                return document
-            told(document.state, document.progress)
-            time.sleep(LOOK_INTERVAL_S)
+        look = partial(self._client.document, self._kb_id, name)
+        removed = f"{name} was removed while it was being read."
+        return settled(look, told, LOOK_INTERVAL_S, removed)
 
 
 def show_bases(bases: list[KnowledgePublic]) -> None:

@@ -1,15 +1,18 @@
 """Files on their way to the engine, and the bar that shows how far they are."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import httpx
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from cli.client import REST_LIMIT_S, Client, refused, words
-from cli.errors import EngineNotRunning
+from cli.errors import CommandError, EngineNotRunning, Refused
 from cli.screen import out, say
+from wire.rest import AvatarPublic, DocumentPublic
 
 UPLOAD_LIMIT_S = 120.0
 """For one piece, and for the first look at the file."""
@@ -18,6 +21,8 @@ PIECE_BYTES = 2**18
 
 Told = Callable[[str, float], None]
 """What is being done, and how much of it, 0 to 1."""
+
+Made = TypeVar("Made", AvatarPublic, DocumentPublic)
 
 
 class SendingClient(Client):
@@ -43,6 +48,22 @@ class SendingClient(Client):
         if answer.is_error:
             raise refused(answer)
         return answer
+
+
+def settled(look: Callable[[], Made], told: Told, interval_s: float, removed: str) -> Made:
+    """Look until it is ready or has failed; the engine goes on when this is interrupted. Raises
+    `CommandError`, with the sentence `removed` when it is gone."""
+    while True:
+        try:
+            made = look()
+        except Refused as gone:
+            if gone.status == 404:
+                raise CommandError(removed) from gone
+            raise
+        if made.state in ("ready", "failed"):
+            return made
+        told(made.state, made.progress)
+        time.sleep(interval_s)
 
 
 def _pieces(file: Path, size: int, told: Told) -> Iterator[bytes]:

@@ -1,15 +1,15 @@
 """Photos and clips on their way to become faces, over the engine's REST API."""
 
-import time
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
 from pydantic import TypeAdapter
 from rich.text import Text
 
-from cli.errors import CommandError, Refused, WrongUsage
+from cli.errors import CommandError, WrongUsage
 from cli.screen import complain, out, say, state, table
-from cli.sending import SendingClient, Told, bar
+from cli.sending import SendingClient, Told, bar, settled
 from engines.avatar.musetalk.footage import LIMIT_BYTES, too_many_bytes
 from engines.base import FPS
 from wire.rest import AvatarPublic
@@ -49,7 +49,8 @@ def add(client: AvatarClient, name: str, file: Path, *, box: str = "", shift: in
     query = {"name": name, "box": box, "shift": str(shift)}
     with bar() as told:
         client.add(file, query, told)
-        made = _made(client, name, told)
+        removed = f"{name} was removed while it was being prepared."
+        made = settled(partial(client.avatar, name), told, LOOK_INTERVAL_S, removed)
     if made.state == "failed":
         try:
             client.remove(name)  # nobody needs to be told twice
@@ -77,18 +78,3 @@ def show(avatars: list[AvatarPublic]) -> None:
 def remove(client: AvatarClient, name: str) -> None:
     client.remove(name)
     say(f"{name} is removed.")
-
-
-def _made(client: AvatarClient, name: str, told: Told) -> AvatarPublic:
-    """Wait until it is made or has failed; the engine goes on when this is interrupted."""
-    while True:
-        try:
-            avatar = client.avatar(name)
-        except Refused as gone:
-            if gone.status == 404:
-                raise CommandError(f"{name} was removed while it was being prepared.") from gone
-            raise
-        if avatar.state in ("ready", "failed"):
-            return avatar
-        told(avatar.state, avatar.progress)
-        time.sleep(LOOK_INTERVAL_S)

@@ -7,11 +7,11 @@ learner, of which the history keeps what was heard.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from unicodedata import normalize
 
-from engines.base import Message
+from engines.base import Message, Outside
 from engines.memory.forgetting import since_forgotten
 from serve_app.complaint import complaint
 from serve_app.knowing import Course, Known, stands_on
@@ -24,7 +24,6 @@ from serve_app.stage.stage import Stage
 from serve_app.store import MessageRow
 from serve_app.to_the_end import to_the_end
 from serve_app.turn import Turn
-from serve_app.tutors import Tutor
 from wire.events import (
     MAX_MESSAGE_BYTES,
     AudioDeltaEvent,
@@ -202,8 +201,8 @@ class Exchange:
         await self._place.services.memory.heed(session, words)
         asked = [row.content for row in earlier if row.role == "user"]
         known = await self._place.course.on(self._place.kb_id, words, asked)
-        self._told = _told(self.turn.tutor, earlier, words, known)
-        self._told[0] = replace(self._told[0], notes=recalling.result())
+        system = Message("system", self.turn.tutor.prompt, notes=recalling.result())
+        self._told = [system, *_conversation(earlier, words, known, self.turn.tutor.outside)]
         if known.lack and self._place.outbox.wants(SourcesEvent):
             await self._tell_lack(known.lack)
         return words
@@ -305,9 +304,9 @@ def wants_live(question: Question) -> bool:
     return isinstance(question, TextWebRtcMessage | SpokenMessage)
 
 
-def _told(tutor: Tutor, earlier: Sequence[MessageRow], words: str, known: Known) -> list[Message]:
-    """The conversation as the language model sees it."""
-    told = [Message("system", tutor.prompt)]
-    for row in earlier:
-        told.append(Message("user" if row.role == "user" else "assistant", row.content))
-    return [*told, Message("user", words, known.sources, known.chapters, tutor.outside)]
+def _conversation(
+    earlier: Sequence[MessageRow], words: str, known: Known, outside: Outside
+) -> list[Message]:
+    """What was said before, and what is asked now with what the course has on it."""
+    told = [Message("user" if row.role == "user" else "assistant", row.content) for row in earlier]
+    return [*told, Message("user", words, known.sources, known.chapters, outside)]
