@@ -8,10 +8,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from cli.record import RunFolder
+from tests.processes import lives
 from tests.running import free_port
 
 COMMAND_LIMIT_S = 240.0
@@ -97,10 +97,3 @@ def test_from_up_to_down(user: User) -> None:
         probe.bind(("127.0.0.1", user.port))
     assert "Nothing runs" in fine(user.types("down"))
     assert user.types("status").returncode == 1
-
-
-def lives(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False

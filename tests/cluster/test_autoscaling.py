@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import psutil
 import pytest
 import yaml
 
 from cli.dashboard import applications, dashboard_url
 from tests.cli.test_up_cluster import User, fine
 from tests.ollama_server import FakeOllama, ollama_server
+from tests.processes import command
 from tests.running import Running, Talk, application, eventually, graph
 
 pytestmark = pytest.mark.cluster
@@ -97,7 +97,7 @@ class Engine:
         await eventually(lambda: self.replicas(app) == count, SCALE_LIMIT_S)
 
     def gateways(self) -> set[int]:
-        return {p.pid for p in self.record.processes() if "ServeReplica:gateway:" in _command(p)}
+        return {p.pid for p in self.record.processes() if "ServeReplica:gateway:" in command(p)}
 
     def health(self) -> dict[str, Any]:
         answer = httpx.get(f"{self.running.url}/health", timeout=20)
@@ -116,13 +116,6 @@ class Engine:
     async def types(self, *arguments: str) -> str:
         """A command, while the sockets of this test go on."""
         return fine(await asyncio.to_thread(self.user.types, *arguments))
-
-
-def _command(process: psutil.Process) -> str:
-    try:
-        return " ".join(process.cmdline())
-    except psutil.Error:
-        return ""
 
 
 @pytest.fixture(scope="module")

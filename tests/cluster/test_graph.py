@@ -7,6 +7,7 @@ import signal
 import psutil
 import pytest
 
+from tests.processes import command
 from tests.running import MAX_SESSIONS, Running
 
 pytestmark = pytest.mark.parametrize("engine", ["default", "throughput"], indirect=True)
@@ -17,12 +18,8 @@ BACK_LIMIT_S = 60.0
 
 def replicas(application: str) -> list[psutil.Process]:
     """The replica processes of an application that this test session started."""
-    found = []
-    for process in psutil.Process().children(recursive=True):
-        with contextlib.suppress(psutil.Error):
-            if f"ServeReplica:{application}:" in " ".join(process.cmdline()):
-                found.append(process)
-    return found
+    family = psutil.Process().children(recursive=True)
+    return [process for process in family if f"ServeReplica:{application}:" in command(process)]
 
 
 async def back_again(engine: Running, application: str, victims: list[psutil.Process]) -> None:

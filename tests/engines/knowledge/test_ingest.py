@@ -30,6 +30,7 @@ from engines.priority import NICENESS
 from tests.documents_made import slides, worksheet
 from tests.engines.knowledge.documents.test_extract import SLOW
 from tests.pdfs_made import book
+from tests.processes import command
 from tests.running import PROJECT, eventually
 
 Told = Callable[[Path, str], Extracted]
@@ -253,7 +254,7 @@ async def test_a_document_removed_while_it_is_read_never_appears(shop: Shop) -> 
 
 def readers() -> list[psutil.Process]:
     """The children that read documents."""
-    return [child for child in psutil.Process().children() if READER in child.cmdline()]
+    return [child for child in psutil.Process().children() if READER in command(child)]
 
 
 async def test_the_child_ends_when_its_document_is_removed(

@@ -23,6 +23,7 @@ from engines.knowledge.passages import passages
 from tests.documents_made import documents, worksheet
 from tests.engines.knowledge.documents.conftest import Reading
 from tests.pdfs_made import SECRET, drawn, locked, scan
+from tests.processes import command, lives
 from tests.running import PROJECT, eventually
 
 Read = Callable[[bytes, str], Extracted]
@@ -235,7 +236,7 @@ def test_a_document_that_takes_too_long_is_given_up(tmp_path: Path) -> None:
     for limits in (ChildLimits(cpu_s=1), ChildLimits(wall_s=1)):
         with pytest.raises(DocumentTooLarge, match="too long"):
             extract(file, "slow.html", limits=limits)
-    assert [child for child in children() if "knowledge" in " ".join(child.cmdline())] == []
+    assert [child for child in children() if "knowledge" in command(child)] == []
 
 
 def children() -> Iterator[psutil.Process]:
@@ -306,16 +307,11 @@ async def test_the_child_ends_with_its_parent(tmp_path: Path) -> None:
     finally:
         parent.kill()
         parent.wait()
-    await eventually(lambda: not any(map(_runs, children)), 60)
+    await eventually(lambda: not any(map(lives, children)), 60)
 
 
 def _is_confined(child: psutil.Process) -> bool:
     return child.rlimit(psutil.RLIMIT_AS)[0] == USUAL.memory
-
-
-def _runs(process: psutil.Process) -> bool:
-    """Nobody but its parent could clear away what is left of an ended one."""
-    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
 
 
 def test_a_child_whose_parent_has_gone_before_does_not_begin(tmp_path: Path) -> None:
