@@ -12,7 +12,8 @@ import pytest
 from cli.ending import Round, end
 from tests.browser.chromium import tab
 from tests.browser.test_lesson_page import HANDS, ask, dist, log_in, seen
-from tests.cli.test_up_cluster import fine, lives
+from tests.cli.test_up_cluster import fine
+from tests.processes import lives
 from tests.running import eventually
 from tests.system.conftest import BACK_LIMIT_S, House, seconds_of
 from web_server.demo import STUDENT
