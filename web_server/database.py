@@ -3,7 +3,12 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    asynccontextmanager,
+    contextmanager,
+    nullcontext,
+)
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +108,10 @@ class Transactions:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._sessions = async_sessionmaker(engine, expire_on_commit=False)
+        # SQLite lets one write at a time, and those that wait look again after ever longer pauses,
+        # so that some wait for seconds while others come and go. Here they queue.
+        alone = engine.dialect.name == "sqlite"
+        self._turn: AbstractAsyncContextManager[Any] = asyncio.Lock() if alone else nullcontext()
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncSession]:
@@ -114,7 +123,7 @@ class Transactions:
     async def writing(self) -> AsyncIterator[AsyncSession]:
         """Commits at the end, unless an exception leaves."""
         with _translated():
-            async with self._sessions.begin() as transaction:
+            async with self._turn, self._sessions.begin() as transaction:
                 yield transaction
 
 

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, func, select, text
 
 from tests.running import PROJECT, free_port
 from tests.web_server.schools import new_database, settings_for
+from web_server import database as database_module
 from web_server.database import Transactions, connected, migrate, open_database
 from web_server.errors import StorageFailed
 from web_server.tables import FIRST_TUTOR_ID, Table, TutorRow, UserRow
@@ -111,6 +112,31 @@ async def test_times_come_back_in_utc(url: str) -> None:
             row = await rows.get(UserRow, 1)
         assert row is not None
         assert (row.created_at, row.created_at.tzinfo, row.last_seen_at) == (now, UTC, None)
+
+
+async def test_those_who_write_at_the_same_time_queue(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite itself lets them look again and again, and gives some up when the machine is slow."""
+    async with open_database(url):
+        pass  # migrated, with the usual patience
+    monkeypatch.setattr(database_module, "BUSY_TIMEOUT_MS", 1)
+    engine = connected(url)
+    database = Transactions(engine)
+    now = datetime.now(UTC)
+
+    async def write(number: int) -> None:
+        async with database.writing() as rows:
+            rows.add(UserRow(email=f"{number}@x", name="A", password_hash="", created_at=now))
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for number in range(40):
+                group.create_task(write(number))
+        async with database.reading() as rows:
+            assert await rows.scalar(select(func.count()).select_from(UserRow)) == 40
+    finally:
+        await engine.dispose()
 
 
 async def test_a_database_that_does_not_answer_is_one_known_failure() -> None:
