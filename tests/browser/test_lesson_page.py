@@ -43,7 +43,7 @@ NO_WEBRTC = "delete window.RTCPeerConnection;"
 @pytest.fixture(scope="module")
 def dist() -> Path:
     if not (DIST / "index.html").is_file():
-        message = "The page is not built: cd frontend && npm ci && npm run build"
+        message = "The page is not built: make page"
         if os.environ.get("CI"):
             pytest.fail(message)
         pytest.skip(message)
