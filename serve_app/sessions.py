@@ -15,7 +15,7 @@ from sqlalchemy.engine import CursorResult
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from serve_app.errors import BadToken, SessionNotFound, TooManyForStudent, TooManySessions
-from serve_app.store import Admission, MessageRow, SessionRow, Transactions
+from serve_app.store import Admission, MessageRow, SessionRow, transactions
 
 TOKEN_BYTES = 32
 """256 random bits: not to be guessed."""
@@ -52,7 +52,7 @@ class Sessions:
     """The live sessions of every replica on one database."""
 
     def __init__(self, engine: AsyncEngine, limits: Limits, clock: Clock = utc_clock) -> None:
-        self._database = Transactions(engine)
+        self._database = transactions(engine)
         self.limits = limits
         self._clock = clock
 

@@ -14,9 +14,9 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
-from deployments.settings import SettingsError
+from foundation.settings import SettingsError
 from serve_app.errors import StorageFailed
-from serve_app.store import Transactions, TutorRow, TutorsRevision, open_database
+from serve_app.store import TutorRow, TutorsRevision, open_database, transactions
 from serve_app.tutors import Tutors
 from serve_app.tutors_file import TutorEntry
 
@@ -41,7 +41,7 @@ class TutorStore:
     """The given tutors of every gateway on one database. Everything raises `StorageFailed`."""
 
     def __init__(self, engine: AsyncEngine) -> None:
-        self._database = Transactions(engine)
+        self._database = transactions(engine)
 
     async def revision(self) -> int:
         """Another number after each change."""

@@ -12,10 +12,10 @@ from typing import NoReturn
 
 from pydantic import BaseModel, ConfigDict
 
-from deployments.settings import SettingsError
 from engines.avatar.viseme.portrait import FACES
 from engines.base import Outside, Vocabulary, Voice
 from engines.errors import UnknownAvatar
+from foundation.settings import SettingsError
 from serve_app.settings import Settings
 from serve_app.tutors_file import ModelEntry, TutorEntry, TutorsFile, TutorsSource
 

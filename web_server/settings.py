@@ -1,14 +1,21 @@
 """The web server's settings: environment or `.env`, typed, read once, refused when wrong."""
 
-import os
-import re
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, field_validator, model_validator
+
+from foundation.settings import (
+    DatabaseUrl,
+    EnvironmentSettings,
+    HeaderValue,
+    Home,
+    HttpUrl,
+    default_home,
+    is_loopback,
+    read,
+)
 
 PROJECT = Path(__file__).resolve().parents[1]
 
@@ -16,42 +23,23 @@ LEAST_SECRET_CHARS = 32
 """As long as the digest of HS256: a shorter key could be guessed from one token."""
 
 
-class SettingsError(Exception):
-    """A setting is wrong; the sentence names it."""
-
-
-def default_home() -> Path:
-    """The same as the engine's."""
-    base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-    return Path(base) / "virtual-tutor"
-
-
-class WebSettings(BaseSettings):
+class WebSettings(EnvironmentSettings):
     """Names are those of the environment, in lower case. An empty variable counts as not set."""
 
-    model_config = SettingsConfigDict(
-        env_file=".env",
-        env_file_encoding="utf-8",
-        env_ignore_empty=True,
-        extra="ignore",
-        frozen=True,
-        hide_input_in_errors=True,  # a key must not be seen in a traceback
-    )
-
-    engine_url: str = "http://127.0.0.1:9000"
+    engine_url: HttpUrl = "http://127.0.0.1:9000"
     """Where this server reaches the engine."""
     engine_enabled: bool = True
     """False: nothing is asked of the engine; what needs it is answered with 503."""
-    engine_api_key: SecretStr | None = None
+    engine_api_key: HeaderValue | None = None
     ray_dashboard_url: str = "http://127.0.0.1:8265"
     """Only shown to administrators, as a link."""
 
-    database_url: str = ""
+    database_url: DatabaseUrl = ""
     """Empty: SQLite in `tutor_home`. PostgreSQL: `postgresql://user:password@host/name`. The engine
     reads it too; the tables get along in one database."""
-    web_database_url: str = ""
+    web_database_url: DatabaseUrl = ""
     """Goes before `database_url`, for a database of the web server's own."""
-    tutor_home: Path = Field(default_factory=default_home)
+    tutor_home: Home = Field(default_factory=default_home)
 
     secret_key: SecretStr | None = None
     """Signs the logins and encrypts the engine's tokens; None: made once, kept in `tutor_home`."""
@@ -70,20 +58,6 @@ class WebSettings(BaseSettings):
     frontend_dist: Path = PROJECT / "frontend" / "dist"
     """The built page."""
 
-    @field_validator("engine_url")
-    @classmethod
-    def _http_url(cls, url: str) -> str:
-        if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
-            raise ValueError("must look like http://host:port")
-        return url.rstrip("/")
-
-    @field_validator("engine_api_key")
-    @classmethod
-    def _header_value(cls, key: SecretStr | None) -> SecretStr | None:
-        if key is not None and not re.fullmatch(r"[!-~]*", key.get_secret_value()):
-            raise ValueError("must hold no spaces and only ASCII characters")
-        return key
-
     @field_validator("secret_key")
     @classmethod
     def _long_enough(cls, key: SecretStr | None) -> SecretStr | None:
@@ -93,17 +67,6 @@ class WebSettings(BaseSettings):
                 "or take the output of `openssl rand -base64 48`"
             )
         return key
-
-    @field_validator("database_url", "web_database_url")
-    @classmethod
-    def _async_driver(cls, url: str) -> str:
-        """Plain URLs, as every document shows them, get the asynchronous driver."""
-        plain = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
-        plain["postgres"] = plain["postgresql"]
-        scheme, colon, rest = url.partition("://")
-        if url and (not colon or scheme not in {*plain, *plain.values()}):
-            raise ValueError("must start with sqlite:/// or postgresql://")
-        return f"{plain.get(scheme, scheme)}{colon}{rest}"
 
     @model_validator(mode="after")
     def _guarded(self) -> Self:
@@ -147,23 +110,6 @@ def hostname(url: str) -> str:
         return ""
 
 
-def is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def read_settings() -> WebSettings:
     """Read the environment and `.env`. Raises `SettingsError` naming every wrong setting."""
-    try:
-        return WebSettings()
-    except ValidationError as invalid:
-        lines = []
-        for finding in invalid.errors(include_url=False, include_input=False):
-            name = ".".join(str(part) for part in finding["loc"]).upper()
-            message = finding["msg"].removeprefix("Value error, ")
-            lines.append(f"{name}: {message}" if name else message)
-        raise SettingsError("\n".join(lines)) from invalid
+    return read(WebSettings)

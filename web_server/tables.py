@@ -1,12 +1,12 @@
 """The tables of the web server. Their names begin with `web_`: the engine's may be in the same
 database. A change of this file needs a migration beside it (`web_server/migrations`)."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 
-from sqlalchemy import BigInteger, DateTime, ForeignKey, Identity, Index, Integer, String, Text
-from sqlalchemy.engine.interfaces import Dialect
+from sqlalchemy import BigInteger, ForeignKey, Identity, Index, Integer, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
-from sqlalchemy.types import TypeDecorator
+
+from foundation.database import UtcTime
 
 BIG = BigInteger().with_variant(Integer, "sqlite")
 """SQLite counts up only what is called INTEGER."""
@@ -16,18 +16,6 @@ FIRST_TUTOR_ID = 1001
 
 MAX_EMAIL_CHARS = 254
 MAX_NAME_CHARS = 100
-
-
-class UtcTime(TypeDecorator[datetime]):
-    """Always UTC: SQLite forgets the zone, PostgreSQL answers in its own."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 class Table(DeclarativeBase):
@@ -99,15 +87,26 @@ class KnowledgeRow(Table):
     created_at: Mapped[datetime] = mapped_column(UtcTime)
 
 
-class FaceRow(Table):
-    """Whose a face is. Those that nobody has are the engine's own, and everybody's."""
+class Belonging(Table):
+    """Whose something is of which the engine has one of a name. What nobody has is the engine's
+    own, and everybody's."""
 
-    __tablename__ = "web_faces"
+    __abstract__ = True
     folded: Mapped[str] = mapped_column(String(200), primary_key=True)
-    """The name without regard to capitals: the engine has one face of a name."""
+    """The name without regard to capitals, as the engine compares them."""
     name: Mapped[str] = mapped_column(String(48))
     tenant_id: Mapped[int] = mapped_column(ForeignKey("web_users.id"))
     created_at: Mapped[datetime] = mapped_column(UtcTime)
+
+
+class FaceRow(Belonging):
+    __tablename__ = "web_faces"
+
+
+class VoiceRow(Belonging):
+    """A cloned voice."""
+
+    __tablename__ = "web_voices"
 
 
 class SessionRow(Table):
