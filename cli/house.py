@@ -51,8 +51,9 @@ class House:
     def logs(self) -> list[Path]:
         return [self.engine.files.log_file, *(one.log_file for one in self.companions)]
 
-    def plan(self, start: Start) -> Plan:
-        """Raises `CommandError` or `SettingsError`; nothing has been started then."""
+    def plan(self, start: Start, *, anew: bool = False) -> Plan:
+        """Raises `CommandError` or `SettingsError`; nothing has been started then. `anew`: what
+        runs is about to be stopped."""
         public = PublicAddress.of(start.public) if start.public else None
         if public and not start.web:
             raise WrongUsage("--public is about the page, and does not go with --no-web.")
@@ -60,7 +61,7 @@ class House:
         if public and web:
             demand_public(public, self.settings, web)
         tunnel = tunnel_program(self.settings) if start.tunnel else None
-        if web and self.web.running() is None and not self._left_behind(web):
+        if web and not self._left_behind(web) and (anew or self.web.running() is None):
             demand_port(web)
         return Plan(web, tunnel, public)
 

@@ -93,15 +93,17 @@ class Keeper:
         self._ends_in_a_row = 1 if lived_s > STEADY_AFTER_S else self._ends_in_a_row + 1
         how = _how(child.returncode) if child is not None else self._watch.last_end
         pause = pause_s(self._ends_in_a_row)
-        sys.stderr.write(f"{ENDED} ({how}), and is started again in {pause:g} s.\n")
-        sys.stderr.flush()
+        with contextlib.suppress(OSError):
+            sys.stderr.write(f"{ENDED} ({how}), and is started again in {pause:g} s.\n")
+            sys.stderr.flush()
         self._write(pid=None, last_end=how, next_start_s=time.time() + pause)
 
     def _write(self, **changed: object) -> None:
         self._watch = replace(self._watch, **changed)  # type: ignore[arg-type] # fields of Watch
         half = self._file.with_suffix(".new")
-        half.write_text(json.dumps(asdict(self._watch)), "utf-8")
-        half.replace(self._file)
+        with contextlib.suppress(OSError):  # a full disk: what it keeps matters more
+            half.write_text(json.dumps(asdict(self._watch)), "utf-8")
+            half.replace(self._file)
 
 
 def _unblock() -> None:

@@ -6,7 +6,7 @@ import socket
 import psutil
 
 from cli.errors import CommandError
-from deployments.settings import SettingsError
+from foundation.settings import SettingsError
 from serve_app.settings import ALL_INTERFACES
 
 

@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 from cli.errors import WrongUsage
 from cli.screen import say
 from cli.web import ADD_ADMIN
-from deployments.settings import SettingsError
-from serve_app.settings import ALL_INTERFACES, Settings, is_loopback
+from foundation.settings import SettingsError, is_loopback
+from serve_app.settings import ALL_INTERFACES, Settings
 from web_server.settings import WebSettings
 
 NO_KEY = (

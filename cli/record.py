@@ -37,6 +37,8 @@ class Leader:
 
     def processes(self) -> list[psutil.Process]:
         """Every process of this session that is left, also when its leader has died."""
+        if self.started_s < psutil.boot_time() - CLOCK_SLACK_S:
+            return []  # of before a reboot: whoever has that number now is somebody else
         try:
             if not self._is_mine(psutil.Process(self.pid)):
                 return []  # the PID is another's, so none of the old session is left

@@ -8,13 +8,12 @@ import re
 import shutil
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, field_validator
 
 from cli.companion import Program
 from cli.errors import CommandError
 from cli.surroundings import PROJECT, take_env_files
-from deployments.settings import SettingsError, sentences
+from foundation.settings import EnvironmentSettings, SettingsError, read
 from serve_app.settings import Settings
 
 CONFIG = PROJECT / "configs" / "frpc.toml"
@@ -33,17 +32,8 @@ NO_KEY = CommandError(
 )
 
 
-class TunnelSettings(BaseSettings):
+class TunnelSettings(EnvironmentSettings):
     """Names are those of the environment, in lower case. An empty variable counts as not set."""
-
-    model_config = SettingsConfigDict(
-        env_file=".env",
-        env_file_encoding="utf-8",
-        env_ignore_empty=True,
-        extra="ignore",
-        frozen=True,
-        hide_input_in_errors=True,  # a token must not be seen in a traceback
-    )
 
     frp_server_addr: str = Field(default="", pattern=r"^[\w.:-]*$")
     """Where frps runs."""
@@ -98,10 +88,7 @@ def socket_hint(settings: Settings, url: str) -> str:
 def _frps() -> tuple[str, int, str]:
     """Its host, port and token. Raises `SettingsError`."""
     take_env_files()
-    try:
-        own = TunnelSettings()
-    except ValidationError as invalid:
-        raise SettingsError(sentences(invalid)) from invalid
+    own = read(TunnelSettings)
     if not own.frp_server_addr or own.frp_token is None:
         raise SettingsError(
             "The tunnel needs FRP_SERVER_ADDR, the machine with frps, and FRP_TOKEN, its "

@@ -100,6 +100,9 @@ def _open_up(house: House, plan: Plan, record: Record) -> Kept | None:
 def _started_web(house: House, plan: Plan, record: Record) -> tuple[Kept, bool]:
     assert plan.web is not None
     with house.engine.files.locked():
+        running = house.engine.files.running()
+        if running is None or running.pid != record.pid:
+            raise StartFailed("The engine was stopped meanwhile, so the web server is not started.")
         if (kept := house.web.running()) is None:
             dashboard = house.engine.dashboard_of(record)
             return house.web.start(web_program(house.settings, plan.web, dashboard)), True
@@ -153,7 +156,7 @@ def down(house: House) -> bool:
 
 
 def restart(house: House, start: Start) -> None:
-    house.plan(start)  # before anything is stopped
+    house.plan(start, anew=True)  # before anything is stopped
     down(house)
     up(house, start)
 

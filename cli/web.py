@@ -14,7 +14,6 @@ from cli.ports import demand_free
 from cli.progress import shown, telling_lines
 from cli.screen import say, typed
 from cli.surroundings import take_env_files
-from deployments.settings import SettingsError
 from serve_app.settings import ALL_INTERFACES, Settings
 from web_server import settings as web
 from web_server.settings import WebSettings
@@ -34,12 +33,9 @@ NOT_BUILT = (
 
 
 def web_settings_in_force() -> WebSettings:
-    """Raises `SettingsError`, the one that the commands know, naming every wrong setting."""
+    """Raises `SettingsError` naming every wrong setting."""
     take_env_files()
-    try:
-        return web.read_settings()
-    except web.SettingsError as wrong:
-        raise SettingsError(str(wrong)) from wrong
+    return web.read_settings()
 
 
 def web_url(settings: WebSettings) -> str:

@@ -54,6 +54,7 @@ from serve_app.store import open_database
 from serve_app.switchboard import Switchboard
 from serve_app.tutor_store import Staff, TutorStore
 from serve_app.tutors import Tutors
+from serve_app.voice_samples import Samples
 from serve_app.voices import Voices, voices
 from serve_app.webrtc.peers import Peers
 from wire.rest import (
@@ -255,7 +256,7 @@ def create_api(settings: Settings, engines: Engines, tutors: Tutors) -> FastAPI:
         version=version("virtual-tutor"),
         lifespan=_lifespan(settings, engines, tutors),
     )
-    api.state.voices = Voices(store, engines.voices)
+    api.state.voices = Voices(store, engines.voices, Samples(engines.speak))
     api.state.knowledge = Desk(engines.bases, Spool(settings.knowledge_uploads))
     api.add_middleware(EncodedPath, below="/v1/knowledge/")
     api.add_middleware(BodyLimit)

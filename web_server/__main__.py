@@ -10,17 +10,22 @@ import typer
 from alembic import command
 from sqlalchemy import select
 
+from foundation.database import connected
+from foundation.settings import SettingsError
 from web_server.access import School
 from web_server.accounts import folded_email
 from web_server.app import opened, serve
-from web_server.database import alembic_config, connected, migrate
+from web_server.database import alembic_config, migrate
 from web_server.errors import NotFound, WebError
 from web_server.passwords import LEAST_CHARS, MAX_CHARS
-from web_server.settings import SettingsError, WebSettings, read_settings
+from web_server.sentences import Sentence
+from web_server.settings import WebSettings, read_settings
 from web_server.students import add_account
 from web_server.tables import UserRow
 
 app = typer.Typer(add_completion=False, help="The web server of Virtual Tutor.")
+
+NO_ACCOUNT = Sentence("There is no account {email}.")
 
 Email = Annotated[str, typer.Argument(help="with which the person logs in")]
 
@@ -78,7 +83,7 @@ async def _change(school: School, email: str, password_hash: str) -> None:
     async with school.database.writing() as rows:
         user = await rows.scalar(select(UserRow).where(UserRow.email == email))
         if user is None:
-            raise NotFound(f"There is no account {email}.")
+            raise NotFound(NO_ACCOUNT.about(email=email))
         user.password_hash = password_hash
         user.token_version += 1
         user.spared_login = None

@@ -7,7 +7,7 @@ from cryptography.fernet import Fernet
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
-from web_server.database import Transactions
+from foundation.database import Transactions
 from web_server.engine import EngineClient
 from web_server.errors import NotAllowed, NotSignedIn
 from web_server.login_limit import LoginLimit

@@ -11,11 +11,13 @@ from web_server.access import Caller, CallerDep, CurrentUser, School, SchoolDep
 from web_server.demo import demand_here
 from web_server.errors import NotSignedIn, Unreadable, WrongLogin
 from web_server.passwords import GivenPassword, NewPassword
+from web_server.sentences import Sentence
 from web_server.tables import MAX_EMAIL_CHARS, MAX_NAME_CHARS, UserRow
 
 NO_CONTROL_CHARACTERS = r"^[^\x00-\x1f\x7f]*$"
 NO_NUL = r"^[^\x00]*$"
 """PostgreSQL takes a text with any other character."""
+EMAIL = r"^\s*[^\s@\x00-\x1f\x7f]+@[^\s@\x00-\x1f\x7f]+\s*$"
 
 
 def _plain_name(name: str) -> str:
@@ -42,10 +44,13 @@ GivenEmail = Annotated[
 
 NewEmail = Annotated[
     str,
-    Field(max_length=MAX_EMAIL_CHARS, pattern=r"^\s*[^\s@\x00-\x1f\x7f]+@[^\s@\x00-\x1f\x7f]+\s*$"),
+    Field(max_length=MAX_EMAIL_CHARS, pattern=EMAIL),
     AfterValidator(folded_email),
 ]
 """Nothing is sent to it: it is a name to log in with."""
+
+
+WRONG_OLD_PASSWORD = Sentence("The old password is not right, so nothing has changed. Try again.")
 
 
 class LoginBody(BaseModel):
@@ -89,15 +94,20 @@ async def log_in(body: LoginBody, request: Request, school: SchoolDep) -> TokenP
     """A wrong address takes as long as a wrong password, and is told in the same words."""
     address = request.client.host if request.client else ""
     demand_here(body.email, body.password, request.headers.get("host", ""), address)
-    school.login_limit.begin(body.email, address)
+    with school.login_limit.trying(body.email, address, wrong=WrongLogin):
+        user = await _known(school, body)
+    token, lifetime_s = school.tokens.issue(user.id, user.token_version)
+    return await _answered(school, user, token, lifetime_s)
+
+
+async def _known(school: School, body: LoginBody) -> UserRow:
+    """Raises `WrongLogin`, `Crowded`."""
     async with school.database.reading() as rows:
         user = await rows.scalar(select(UserRow).where(UserRow.email == body.email))
     stored = user.password_hash if user is not None and user.active else None
     if not await school.passwords.fits(body.password, stored) or user is None:
         raise WrongLogin
-    school.login_limit.succeeded(body.email, address)
-    token, lifetime_s = school.tokens.issue(user.id, user.token_version)
-    return await _answered(school, user, token, lifetime_s)
+    return user
 
 
 @auth.post("/refresh")
@@ -133,10 +143,9 @@ async def change_password(
     """Ends all other logins of the account."""
     user = caller.user
     address = request.client.host if request.client else ""
-    school.login_limit.begin(user.email, address)
-    if not await school.passwords.fits(change.old, user.password_hash):
-        raise Unreadable("The old password is not right, so nothing has changed. Try again.")
-    school.login_limit.succeeded(user.email, address)
+    with school.login_limit.trying(user.email, address, wrong=Unreadable):
+        if not await school.passwords.fits(change.old, user.password_hash):
+            raise Unreadable(WRONG_OLD_PASSWORD)
     await _set_password(school, caller, await school.passwords.hashed(change.new))
     return Response(status_code=204)
 

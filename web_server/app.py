@@ -5,26 +5,27 @@ settings ─► School (database, engine, logins) ─► routes ─► errors as
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.metadata import version
-from typing import Any
 
 import uvicorn
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
 
 from web_server import demo
 from web_server.access import School
 from web_server.accounts import auth, me
 from web_server.conversations import conversations
-from web_server.database import Transactions, open_database
-from web_server.edges import BodyLimit, CarefulHeaders, PlainAddress
+from web_server.database import open_database, transactions
+from web_server.edges import BodyLimit, CarefulHeaders, PlainAddress, refusal
 from web_server.engine import EngineClient
 from web_server.errors import WebError
 from web_server.faces import faces, pictures
+from web_server.findings import findings
 from web_server.knowledge import knowledge
 from web_server.login_limit import LoginLimit
 from web_server.oversight import oversight
@@ -33,12 +34,14 @@ from web_server.passwords import Passwords
 from web_server.proxy import gate_of, proxy
 from web_server.relay import Relays
 from web_server.secret import secret_key, token_cipher
+from web_server.sentences import Sentence
 from web_server.sessions import Sessions, keep_ending
 from web_server.settings import WebSettings
 from web_server.student_sessions import student_sessions, tutor_sessions
 from web_server.students import students
 from web_server.tokens import Tokens
 from web_server.tutors import TutorLocks, tutors
+from web_server.voices import voices
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +59,7 @@ ROUTERS = (
     tutors,
     students,
     faces,
+    voices,
     knowledge,
     oversight,
     proxy,
@@ -95,6 +99,7 @@ def create_app(settings: WebSettings) -> FastAPI:
         app.include_router(router)
     app.include_router(page)  # last: it takes every path
     app.add_exception_handler(WebError, _refusal)
+    app.add_exception_handler(HTTPException, _plain_refusal)
     app.add_exception_handler(RequestValidationError, _wrong_fields)
     app.add_exception_handler(Exception, _failure)
     return app
@@ -132,7 +137,7 @@ async def opened(settings: WebSettings) -> AsyncIterator[School]:
         try:
             yield School(
                 settings=settings,
-                database=Transactions(database),
+                database=transactions(database),
                 engine=engine,
                 tokens=Tokens(key, settings.algorithm, settings.access_token_expire_minutes),
                 cipher=token_cipher(key),
@@ -174,28 +179,26 @@ async def _prepared(settings: WebSettings) -> None:
         await prepare(school)
 
 
-async def _refusal(_request: Request, error: Exception) -> JSONResponse:
+async def _refusal(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, WebError)
-    return JSONResponse({"detail": error.sentence}, error.status, error.headers)
+    return refusal(request, error.status, error.reason, headers=error.headers)
 
 
-async def _wrong_fields(_request: Request, error: Exception) -> JSONResponse:
+async def _plain_refusal(request: Request, error: Exception) -> JSONResponse:
+    """Of the framework, such as of a method that an address does not know."""
+    assert isinstance(error, HTTPException)
+    reason = Sentence(str(error.detail))
+    return refusal(request, error.status_code, reason, headers=error.headers)
+
+
+async def _wrong_fields(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    return JSONResponse({"detail": _sentences(error.errors())}, 422)
+    return refusal(request, 422, *findings(error.errors()))
 
 
-def _sentences(findings: Sequence[Any]) -> str:
-    """Names what is wrong, and never what was given: it may be a password."""
-    lines = []
-    for finding in findings:
-        place = ".".join(str(part) for part in finding["loc"][1:])
-        message = str(finding["msg"]).removeprefix("Value error, ")
-        lines.append(f"{place}: {message}" if place else message)
-    return "; ".join(lines)
+INSIDE = Sentence("Something went wrong inside. Try again; the web server's log says what.")
 
 
-async def _failure(_request: Request, error: Exception) -> JSONResponse:
+async def _failure(request: Request, error: Exception) -> JSONResponse:
     logger.error("A request failed", exc_info=error)
-    return JSONResponse(
-        {"detail": "Something went wrong inside. Try again; the web server's log says what."}, 500
-    )
+    return refusal(request, 500, INSIDE)

@@ -13,11 +13,13 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from foundation.settings import SettingsError, is_loopback
 from web_server.access import School
 from web_server.engine import EngineClient, segment
 from web_server.errors import EngineAway, EngineRefused, NotAllowed
+from web_server.sentences import Sentence
 from web_server.sessions import engine_kb_id
-from web_server.settings import PROJECT, SettingsError, hostname, is_loopback
+from web_server.settings import PROJECT, hostname
 from web_server.tables import KnowledgeRow, TutorRow, UserRow
 
 logger = logging.getLogger(__name__)
@@ -44,7 +46,7 @@ NOT_ELSEWHERE = (
     " `python -m web_server password {email}`, or listen on 127.0.0.1."
 )
 
-HERE_ALONE = (
+HERE_ALONE = Sentence(
     "Everybody knows the password of this demo account, so it is only for this machine itself, at"
     " its address http://127.0.0.1 or http://localhost. For use from elsewhere set"
     " DEMO_ACCOUNTS=false and make an account with `python -m web_server add-admin EMAIL`."
@@ -157,6 +159,9 @@ async def offer_course(school: School, folder: Path = COURSE_FOLDER) -> None:
     while True:
         try:
             await _offer(school.engine, path, folder)
+            return
+        except (TypeError, OSError):
+            logger.exception("The sample course cannot be given to the engine")
             return
         except EngineAway:
             pass

@@ -1,26 +1,45 @@
 """What holds for every request and answer: which addresses there can be, how large a body may be,
-and what each answer says of itself."""
+what each answer says of itself, and in which language a refusal is told."""
+
+from collections.abc import Mapping
 
 from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from web_server.errors import TooLarge, Unreadable
+from web_server.sentences import Language, Sentence, language_for
+
+SEMICOLONS: dict[Language, str] = {"en": "; ", "zh": "；"}
 
 MAX_BODY_BYTES = 1024 * 1024
 """Far more than any JSON body of the API needs."""
 
-TOO_LARGE = "The request is larger than 1 MiB. Send less at once."
+TOO_LARGE = Sentence("The request is larger than 1 MiB. Send less at once.")
 
 
 def is_upload(path: str) -> bool:
     """These count for themselves (`relay.py`)."""
     path = path.rstrip("/")
     base = "/api/admin/knowledge/"
-    return path == "/api/admin/faces" or (path.startswith(base) and path.endswith("/documents"))
+    whole = ("/api/admin/faces", "/api/admin/voices")
+    return path in whole or (path.startswith(base) and path.endswith("/documents"))
 
 
-NUL = "An address holds no NUL characters (%00). Leave them out."
+NUL = Sentence("An address holds no NUL characters (%00). Leave them out.")
+
+
+def refusal(
+    connection: HTTPConnection,
+    status: int,
+    *reasons: Sentence,
+    headers: Mapping[str, str] | None = None,
+) -> JSONResponse:
+    """In the language of whoever asks."""
+    language = language_for(connection)
+    detail = SEMICOLONS[language].join(reason.said(language) for reason in reasons)
+    return JSONResponse({"detail": detail}, status, {**(headers or {}), "Vary": "Accept-Language"})
 
 
 class PlainAddress:
@@ -31,7 +50,8 @@ class PlainAddress:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and ("\0" in scope["path"] or b"%00" in scope["query_string"]):
-            await JSONResponse({"detail": NUL}, Unreadable.status)(scope, receive, send)
+            refused = refusal(HTTPConnection(scope), Unreadable.status, NUL)
+            await refused(scope, receive, send)
         else:
             await self._app(scope, receive, send)
 
@@ -48,7 +68,8 @@ class BodyLimit:
             return
         declared = dict(scope["headers"]).get(b"content-length", b"0")
         if declared.isdigit() and int(declared) > MAX_BODY_BYTES:
-            await JSONResponse({"detail": TOO_LARGE}, TooLarge.status)(scope, receive, send)
+            refused = refusal(HTTPConnection(scope), TooLarge.status, TOO_LARGE)
+            await refused(scope, receive, send)
             return
         seen = 0
 
@@ -58,7 +79,7 @@ class BodyLimit:
             seen += len(message.get("body", b""))
             if seen > MAX_BODY_BYTES:
                 # FastAPI lets only this class through while it reads a body.
-                raise HTTPException(TooLarge.status, TOO_LARGE)
+                raise HTTPException(TooLarge.status, TOO_LARGE.template)
             return message
 
         await self._app(scope, counted, send)

@@ -11,6 +11,7 @@ import httpx
 from pydantic import SecretStr
 
 from web_server.errors import RETRY_AFTER_S, EngineAway, EngineRefused
+from web_server.sentences import Sentence
 
 logger = logging.getLogger(__name__)
 
@@ -25,9 +26,11 @@ POOL = httpx.Limits(max_connections=200, max_keepalive_connections=20)
 """Uploads and streams of events have smaller limits of their own (`relay.py`), so that calls find a
 place."""
 
-AWAY = "The tutor engine does not answer just now. Try again in a while; `tutor status` says more."
-OFF = "The tutor engine is switched off here (ENGINE_ENABLED=false)."
-WRONG_KEY = "The engine refuses this server's key. Give both the same ENGINE_API_KEY."
+AWAY = Sentence(
+    "The tutor engine does not answer just now. Try again in a while; `tutor status` says more."
+)
+OFF = Sentence("The tutor engine is switched off here (ENGINE_ENABLED=false).")
+WRONG_KEY = Sentence("The engine refuses this server's key. Give both the same ENGINE_API_KEY.")
 
 SERVER_ERROR = 500
 PASSED_ON = (503, 507)
@@ -50,24 +53,24 @@ class EngineClient:
         await self._http.aclose()
 
     async def get(self, path: str, **query: str | int | None) -> Any:
-        return (await self._send("GET", path, query)).json()
+        return _json(await self._send("GET", path, query))
 
     async def post(self, path: str, body: Mapping[str, Any]) -> Any:
-        return (await self._send("POST", path, {}, json=body)).json()
+        return _json(await self._send("POST", path, {}, json=body))
 
     async def put(self, path: str, body: Mapping[str, Any]) -> Any:
-        return (await self._send("PUT", path, {}, json=body)).json()
+        return _json(await self._send("PUT", path, {}, json=body))
 
     async def delete(self, path: str, **query: str | int | None) -> None:
         await self._send("DELETE", path, query)
 
-    async def picture(self, path: str) -> bytes:
-        return (await self._send("GET", path, {})).content
+    async def file(self, path: str, **query: str | float | None) -> bytes:
+        return (await self._send("GET", path, query)).content
 
     async def upload(self, path: str, pieces: AsyncIterator[bytes], **query: str | None) -> Any:
         """A body that is never here as a whole. What `pieces` raises comes out as it is."""
         answer = await self._send("POST", path, query, content=pieces, timeout=UPLOAD_LIMITS)
-        return answer.json()
+        return _json(answer)
 
     @asynccontextmanager
     async def events(self, path: str) -> AsyncIterator[AsyncIterator[bytes]]:
@@ -83,7 +86,7 @@ class EngineClient:
             raise EngineAway(AWAY) from failure
 
     async def _send(
-        self, method: str, path: str, query: Mapping[str, str | int | None], **rest: Any
+        self, method: str, path: str, query: Mapping[str, str | float | None], **rest: Any
     ) -> httpx.Response:
         self._demand_enabled()
         given = {name: value for name, value in query.items() if value is not None}
@@ -105,10 +108,19 @@ def segment(name: str) -> str:
     return quote(name, safe="")
 
 
+def _json(answer: httpx.Response) -> Any:
+    """Raises `EngineAway`: something else listens at the engine's address."""
+    try:
+        return answer.json()
+    except ValueError as other:
+        logger.error("What answers at the engine's address is no engine")
+        raise EngineAway(AWAY) from other
+
+
 def _refuse(answer: httpx.Response) -> NoReturn:
     status = answer.status_code
     if status == 401:
-        logger.error(WRONG_KEY)
+        logger.error(WRONG_KEY.said())
         raise EngineAway(WRONG_KEY)
     sentence = _sentence(answer)
     if sentence is None or (status >= SERVER_ERROR and status not in PASSED_ON):

@@ -13,10 +13,23 @@ WebError
 ├── EngineRefused     the status that the engine gave
 ├── EngineAway        503  the engine does not answer, or is switched off
 ├── Crowded           503  too much of this at once
-└── StorageFailed     503  the database does not answer, or refuses
+├── StorageFailed     503  the database does not answer, or refuses
+└── StorageNewer      503  the database is of a newer version than this program
 """
 
 from collections.abc import Mapping
+
+from web_server.sentences import Sentence
+
+NOT_SIGNED_IN = Sentence("You are not signed in, or no longer. Log in again.")
+ADMINISTRATORS_ONLY = Sentence("Only an administrator may do this. Log in with such an account.")
+WRONG_LOGIN = Sentence("This email address and password do not belong together. Try again.")
+WAIT = Sentence("Too many tries to log in. Wait {seconds} seconds and try again.")
+STORAGE_NEWER = Sentence(
+    "The database has been used with a newer version of Virtual Tutor. Run that one, or restore the"
+    " backup from before the upgrade."
+)
+STORAGE_FAILED = Sentence("The database does not answer just now. Try again in a while.")
 
 
 class WebError(Exception):
@@ -24,10 +37,15 @@ class WebError(Exception):
 
     status = 400
 
-    def __init__(self, sentence: str, headers: Mapping[str, str] | None = None) -> None:
-        super().__init__(sentence)
-        self.sentence = sentence
+    def __init__(self, reason: Sentence, headers: Mapping[str, str] | None = None) -> None:
+        self.reason = reason
         self.headers = dict(headers or {})
+        super().__init__(self.sentence)
+
+    @property
+    def sentence(self) -> str:
+        """In English, as logs have it."""
+        return self.reason.said()
 
 
 class Unreadable(WebError):
@@ -39,10 +57,8 @@ class NotSignedIn(WebError):
 
     status = 401
 
-    def __init__(
-        self, sentence: str = "You are not signed in, or no longer. Log in again."
-    ) -> None:
-        super().__init__(sentence, {"WWW-Authenticate": "Bearer"})
+    def __init__(self, reason: Sentence = NOT_SIGNED_IN) -> None:
+        super().__init__(reason, {"WWW-Authenticate": "Bearer"})
 
 
 class WrongLogin(WebError):
@@ -51,7 +67,7 @@ class WrongLogin(WebError):
     status = 401
 
     def __init__(self) -> None:
-        super().__init__("This email address and password do not belong together. Try again.")
+        super().__init__(WRONG_LOGIN)
 
 
 class NotAllowed(WebError):
@@ -59,10 +75,8 @@ class NotAllowed(WebError):
 
     status = 403
 
-    def __init__(
-        self, sentence: str = "Only an administrator may do this. Log in with such an account."
-    ) -> None:
-        super().__init__(sentence)
+    def __init__(self, reason: Sentence = ADMINISTRATORS_ONLY) -> None:
+        super().__init__(reason)
 
 
 class NotFound(WebError):
@@ -89,19 +103,16 @@ class TooManyTries(WebError):
     status = 429
 
     def __init__(self, wait_s: int) -> None:
-        super().__init__(
-            f"Too many tries to log in. Wait {wait_s} seconds and try again.",
-            {"Retry-After": str(wait_s)},
-        )
+        super().__init__(WAIT.about(seconds=wait_s), {"Retry-After": str(wait_s)})
 
 
 class EngineRefused(WebError):
-    """The engine understood, and said no; its own words."""
+    """The engine understood, and said no; its own words, which are English."""
 
     def __init__(
         self, status: int, sentence: str, headers: Mapping[str, str] | None = None
     ) -> None:
-        super().__init__(sentence, headers)
+        super().__init__(Sentence(sentence), headers)
         self.status = status
 
 
@@ -112,8 +123,8 @@ RETRY_AFTER_S = 10
 class _Later(WebError):
     status = 503
 
-    def __init__(self, sentence: str) -> None:
-        super().__init__(sentence, {"Retry-After": str(RETRY_AFTER_S)})
+    def __init__(self, reason: Sentence) -> None:
+        super().__init__(reason, {"Retry-After": str(RETRY_AFTER_S)})
 
 
 class EngineAway(_Later):
@@ -128,4 +139,13 @@ class StorageFailed(_Later):
     """The database does not answer, or refuses; its own words are in the log."""
 
     def __init__(self) -> None:
-        super().__init__("The database does not answer just now. Try again in a while.")
+        super().__init__(STORAGE_FAILED)
+
+
+class StorageNewer(WebError):
+    """The database is of a newer version than this program; nothing has been changed."""
+
+    status = 503
+
+    def __init__(self) -> None:
+        super().__init__(STORAGE_NEWER)

@@ -6,8 +6,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from foundation.settings import is_loopback
 from web_server.errors import NotSignedIn, StorageFailed
-from web_server.settings import hostname, is_loopback
+from web_server.sentences import Language, Sentence
+from web_server.settings import hostname
 from wire.events import ErrorEvent
 
 CLOSE_NOT_SIGNED_IN = 4401
@@ -19,20 +21,24 @@ CLOSE_TRY_LATER = 1013
 MAX_SOCKETS_OF_A_USER = 16
 """As many as the engine takes; here also those count that wait for it."""
 
-OFF = "The tutor engine is switched off here. Ask whoever runs this server."
-ENDED = "Your login has ended. Log in again."
-WRONG_USER = "This address is another user's. Use the id of your own account."
-TOO_MANY = "Too many connections of this account are open. Close some of them."
-FOREIGN = "Pages of this origin may not connect. Add it to CORS_ORIGINS."
+OFF = Sentence("The tutor engine is switched off here. Ask whoever runs this server.")
+ENDED = Sentence("Your login has ended. Log in again.")
+WRONG_USER = Sentence("This address is another user's. Use the id of your own account.")
+TOO_MANY = Sentence("Too many connections of this account are open. Close some of them.")
+FOREIGN = Sentence("Pages of this origin may not connect. Add it to CORS_ORIGINS.")
 
 
 class Ending(Exception):
     """The browser's socket is to end: with an `error` event, and a close code."""
 
-    def __init__(self, close_code: int, code: str, sentence: str) -> None:
-        super().__init__(sentence)
+    def __init__(self, close_code: int, code: str, reason: Sentence) -> None:
+        super().__init__(reason.said())
         self.close_code = close_code
-        self.event = ErrorEvent(code=code, content=sentence)
+        self._code = code
+        self._reason = reason
+
+    def event(self, language: Language) -> ErrorEvent:
+        return ErrorEvent(code=self._code, content=self._reason.said(language))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +86,9 @@ async def admitted(gate: Gate, token: str) -> Visit:
     try:
         visit = await gate.admit(token)
     except NotSignedIn as refused:
-        raise Ending(CLOSE_NOT_SIGNED_IN, "bad_token", refused.sentence) from refused
+        raise Ending(CLOSE_NOT_SIGNED_IN, "bad_token", refused.reason) from refused
     except StorageFailed as failed:
-        raise Ending(CLOSE_INTERNAL_ERROR, "storage_failed", failed.sentence) from failed
+        raise Ending(CLOSE_INTERNAL_ERROR, "storage_failed", failed.reason) from failed
     if visit.ends_at <= datetime.now(UTC):
         raise Ending(CLOSE_NOT_SIGNED_IN, "login_ended", ENDED)
     return visit

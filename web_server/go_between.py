@@ -42,6 +42,7 @@ from web_server.gate import (
     Visit,
     admitted,
 )
+from web_server.sentences import Language, Sentence
 from wire.events import MAX_MESSAGE_BYTES, ErrorEvent, PongEvent, ServerEvent
 
 logger = logging.getLogger(__name__)
@@ -67,16 +68,18 @@ SHORT_CHARS = 8 * 1024
 
 SESSION_ID = re.compile(r'"engine_session_id"\s*:\s*"([0-9a-fA-F-]{36})"')
 
-AWAY = (
+AWAY = Sentence(
     "The tutor engine does not answer just now; it is tried again by itself. What was sent last "
     "may not have arrived: send it again when the tutor is back."
 )
-NOT_SENT = "The tutor engine is away, so this was not sent. Send it again when it is back."
-NO_SESSION = "You have no live session. Start one with POST /api/student/sessions."
-TOO_LARGE = (
-    f"This message is too large; the most is {MAX_MESSAGE_BYTES // 2**20} MiB. Send a shorter or a "
-    "compressed recording."
+NOT_SENT = Sentence(
+    "The tutor engine is away, so this was not sent. Send it again when it is back."
 )
+NO_SESSION = Sentence("You have no live session. Start one with POST /api/student/sessions.")
+TOO_LARGE = Sentence(
+    "This message is too large; the most is {mebibytes} MiB. Send a shorter or a compressed "
+    "recording."
+).about(mebibytes=MAX_MESSAGE_BYTES // 2**20)
 
 
 class LoginEvent(ServerEvent):
@@ -101,9 +104,12 @@ class Pauses:
 class Relay:
     """One socket of a browser, and the engine's that belongs to it."""
 
-    def __init__(self, gate: Gate, browser: WebSocket, visit: Visit, token: str) -> None:
+    def __init__(
+        self, gate: Gate, browser: WebSocket, visit: Visit, token: str, language: Language
+    ) -> None:
         self._gate = gate
         self._browser = browser
+        self._language = language
         self._visit = visit
         self._token = token
         self._prolonged = asyncio.Event()
@@ -183,10 +189,11 @@ class Relay:
         else:
             await self._complain("engine_unavailable", NOT_SENT, frame)
 
-    async def _complain(self, code: str, sentence: str, frame: Frame) -> None:
+    async def _complain(self, code: str, reason: Sentence, frame: Frame) -> None:
         found = SESSION_ID.search(frame) if isinstance(frame, str) else None
         session_id = found[1] if found else None
-        event = ErrorEvent(code=code, content=sentence, engine_session_id=session_id)
+        told = reason.said(self._language)
+        event = ErrorEvent(code=code, content=told, engine_session_id=session_id)
         await self._tell(event.to_json())
 
     # ── engine → browser ─────────────────────────────────────────────────────────────────────────
@@ -242,7 +249,8 @@ class Relay:
         if not self._away:
             self._away = True
             self._tried.set()
-            await self._tell(ErrorEvent(code="engine_unavailable", content=AWAY).to_json())
+            told = AWAY.said(self._language)
+            await self._tell(ErrorEvent(code="engine_unavailable", content=told).to_json())
 
     async def _tell(self, frame: Frame) -> None:
         """Waits while the browser does not read; when it never does, raises
@@ -262,7 +270,7 @@ class Relay:
             if visit.user_id != self._visit.user_id:
                 raise Ending(CLOSE_FORBIDDEN, "wrong_user", WRONG_USER)
         except Ending as refused:  # the login that there is still holds
-            await self._tell(refused.event.to_json())
+            await self._tell(refused.event(self._language).to_json())
             return
         self._visit, self._token = visit, token
         self._prolonged.set()
@@ -298,7 +306,7 @@ def _message(frame: str) -> dict[str, Any]:
     """Empty when it is none; then the engine says what is wrong."""
     try:
         found = json.loads(frame)
-    except ValueError:
+    except (ValueError, RecursionError):  # the latter: a thousand brackets
         return {}
     return found if isinstance(found, dict) else {}
 

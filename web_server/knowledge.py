@@ -15,11 +15,13 @@ from web_server.accounts import PersonName
 from web_server.engine import segment
 from web_server.errors import EngineRefused, NotFound, Taken
 from web_server.relay import UPLOAD, EventRelay
+from web_server.sentences import Sentence
 from web_server.sessions import engine_kb_id
 from web_server.tables import KnowledgeRow, TutorRow
 from wire.rest import DocumentName, DocumentPublic, FoundPublic, KnowledgePublic
 
-NO_BASE = "There is no such knowledge base."
+NO_BASE = Sentence("There is no such knowledge base.")
+IN_USE = Sentence("{names} teaches with it. Take it from the tutor first.")
 MAX_QUERY_CHARS = 2_000
 
 
@@ -91,7 +93,7 @@ async def delete_base(base: OwnBase, admin: Admin, school: SchoolDep) -> Respons
     async with school.database.reading() as rows:
         teaching = list(await rows.scalars(wanted))
     if teaching:
-        raise Taken(f"{', '.join(teaching)} teaches with it. Take it from the tutor first.")
+        raise Taken(IN_USE.about(names=teaching))
     try:
         await school.engine.delete(_path(base))
     except EngineRefused as refused:

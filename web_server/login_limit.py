@@ -1,13 +1,14 @@
-"""How often somebody may try to log in. Only tries that fail count in the end."""
+"""How often somebody may try to log in. Only wrong passwords count in the end."""
 
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import ip_address
 
-from web_server.errors import TooManyTries
+from web_server.errors import TooManyTries, WebError
 
 WINDOW_S = 300.0
 OF_ACCOUNT_AND_ADDRESS = 5
@@ -54,6 +55,10 @@ class _Counter:
             tries.count -= 1
 
 
+_Counted = tuple[_Counter, str]
+"""And the key in it."""
+
+
 class LoginLimit:
     """Of this process. `clock` counts seconds."""
 
@@ -63,28 +68,45 @@ class LoginLimit:
         self._account = _Counter(OF_ACCOUNT)
         self._address = _Counter(OF_ADDRESS)
 
-    def begin(self, email: str, address: str) -> None:
-        """Before the password is looked at: a try counts until it has succeeded, so that many at
-        the same time are no way around. Raises `TooManyTries`."""
+    @contextmanager
+    def trying(self, email: str, address: str, wrong: type[WebError]) -> Iterator[None]:
+        """Around the look at a password, which raises `wrong` when it does not fit; whatever else
+        happens is no guess. While it is looked at it counts for the account, so that many at the
+        same time are no way around; for the address only what was wrong, since a class behind it
+        may log in within a minute, and how many are looked at together is bounded elsewhere
+        (`Passwords`). Raises `TooManyTries`."""
+        self._begin(email, address)
+        guessed = False
+        try:
+            yield
+        except wrong:
+            guessed = True
+            raise
+        finally:
+            self._end(email, address, guessed=guessed)
+
+    def _begin(self, email: str, address: str) -> None:
         now_s = self._clock()
-        counted = self._counted(email, address)
-        wait_s = max(counter.wait_s(key, now_s) for counter, key in counted)
+        of_account, of_address = self._counted(email, address)
+        wait_s = max(counter.wait_s(key, now_s) for counter, key in (*of_account, of_address))
         if wait_s > 0:
             raise TooManyTries(math.ceil(wait_s))
-        for counter, key in counted:
+        for counter, key in of_account:
             counter.add(key, now_s)
 
-    def succeeded(self, email: str, address: str) -> None:
-        for counter, key in self._counted(email, address):
+    def _end(self, email: str, address: str, *, guessed: bool) -> None:
+        of_account, (counter, key) = self._counted(email, address)
+        if guessed:
+            counter.add(key, self._clock())
+            return
+        for counter, key in of_account:
             counter.take_back(key)
 
-    def _counted(self, email: str, address: str) -> tuple[tuple[_Counter, str], ...]:
+    def _counted(self, email: str, address: str) -> tuple[tuple[_Counted, _Counted], _Counted]:
+        """Those of the account, and that of the address."""
         network = network_of(address)
-        return (
-            (self._both, f"{email} {network}"),
-            (self._account, email),
-            (self._address, network),
-        )
+        own = ((self._both, f"{email} {network}"), (self._account, email))
+        return own, (self._address, network)
 
 
 def network_of(address: str) -> str:

@@ -1,4 +1,4 @@
-"""What an administrator sees of the engine: sessions, voices, models and its health."""
+"""What an administrator sees of the engine: sessions, models and its health."""
 
 from datetime import datetime
 from typing import Any
@@ -10,9 +10,9 @@ from sqlalchemy import select
 from web_server.access import Admin, SchoolDep
 from web_server.engine import EngineClient
 from web_server.errors import EngineAway, EngineRefused
+from web_server.sentences import Language, LanguageDep
 from web_server.sessions import Sessions
-from web_server.tables import TutorRow, UserRow
-from wire.rest import VoicePublic
+from web_server.tables import UserRow
 
 oversight = APIRouter(prefix="/api/admin", tags=["engine"])
 
@@ -45,31 +45,18 @@ class LiveSession(BaseModel):
     last_activity: datetime
 
 
-async def engine_seen(engine: EngineClient) -> EngineSeen:
+async def engine_seen(engine: EngineClient, language: Language) -> EngineSeen:
     try:
         health = await engine.get("/health")
     except (EngineAway, EngineRefused) as away:
-        health = {"status": "unhealthy", "error": away.sentence}
+        health = {"status": "unhealthy", "error": away.reason.said(language)}
     return EngineSeen(gpu_server=health, enabled=engine.enabled)
 
 
 @oversight.get("/engine")
-async def get_engine(_admin: Admin, school: SchoolDep) -> EngineOverview:
-    seen = await engine_seen(school.engine)
+async def get_engine(_admin: Admin, school: SchoolDep, language: LanguageDep) -> EngineOverview:
+    seen = await engine_seen(school.engine, language)
     return EngineOverview(**seen.model_dump(), dashboard_url=school.settings.ray_dashboard_url)
-
-
-@oversight.get("/voices")
-async def list_voices(admin: Admin, school: SchoolDep) -> list[VoicePublic]:
-    """With the tutors of the tenant that have them, and nobody else's."""
-    voices = [VoicePublic.model_validate(voice) for voice in await school.engine.get("/v1/voices")]
-    wanted = select(TutorRow.id).where(TutorRow.tenant_id == admin.id)
-    async with school.database.reading() as rows:
-        own = set(await rows.scalars(wanted))
-    return [
-        voice.model_copy(update={"tutors": [tutor for tutor in voice.tutors if tutor in own]})
-        for voice in voices
-    ]
 
 
 @oversight.get("/models")

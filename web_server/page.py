@@ -14,6 +14,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import FileResponse, HTMLResponse, Response
 
 from web_server.errors import NotFound
+from web_server.sentences import Sentence
 
 POLICY = (
     # Inline styles are set by the component library and by formulas; scripts never are.
@@ -39,13 +40,15 @@ TEXTS = {".js", ".css", ".svg", ".json"}
 KEPT_COMPRESSED = 200
 """Files: a build has some tens, of 100 kB at most as a rule."""
 
+NO_ROUTE = Sentence("There is nothing at this address. The API is described in its OpenAPI.")
+NO_FILE = Sentence("There is no such file. Load the page again: it may have been renewed.")
+
 NOT_BUILT = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>Virtual Tutor</title>
 <h1>The page is not built yet</h1>
-<p>With Node.js installed, run this in the folder of Virtual Tutor, and load the page again:</p>
-<pre>cd frontend
-npm ci
-npm run build</pre>
+<p>Run this in the folder of Virtual Tutor, and load the page again:</p>
+<pre>make page</pre>
+<p lang="zh-CN">网页还没有构建。请在 Virtual Tutor 的文件夹里运行上面的命令，然后重新加载。</p>
 <p>The API works without it: <a href="/api/openapi.json">its description</a>.</p>
 </html>
 """
@@ -58,7 +61,7 @@ page = APIRouter(include_in_schema=False)
 async def get_page(path: str, request: Request) -> Response:
     folder: Path = request.app.state.frontend
     if path == "api" or path.startswith("api/"):
-        raise NotFound("There is nothing at this address. The API is described in its OpenAPI.")
+        raise NotFound(NO_ROUTE)
     found = await asyncio.to_thread(_file, folder, path)
     hashed = path.startswith(f"{HASHED}/")
     if found is not None and hashed and found.suffix in TEXTS and _takes_gzip(request):
@@ -66,7 +69,7 @@ async def get_page(path: str, request: Request) -> Response:
     if found is not None:
         return _answer(found, hashed=hashed)
     if hashed:
-        raise NotFound("There is no such file. Load the page again: it may have been renewed.")
+        raise NotFound(NO_FILE)
     index = await asyncio.to_thread(_file, folder, "index.html")
     return _answer(index) if index else HTMLResponse(NOT_BUILT, 503, HEADERS)
 

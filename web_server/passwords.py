@@ -8,6 +8,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from pydantic import Field
 
 from web_server.errors import Crowded
+from web_server.sentences import Sentence
 
 AT_ONCE = 4
 """Each takes 64 MiB and a core for some 50 ms (RFC 9106, the second recommended choice)."""
@@ -19,6 +20,9 @@ MAX_CHARS = 200
 
 NewPassword = Annotated[str, Field(min_length=LEAST_CHARS, max_length=MAX_CHARS)]
 GivenPassword = Annotated[str, Field(max_length=MAX_CHARS)]
+
+
+MANY_LOGINS = Sentence("Very many people are logging in just now. Try again in a while.")
 
 
 class Passwords:
@@ -40,7 +44,7 @@ class Passwords:
 
     async def _run(self, password: str, stored: str | None) -> str:
         if self._waiting >= MAX_WAITING:
-            raise Crowded("Very many people are logging in just now. Try again in a while.")
+            raise Crowded(MANY_LOGINS)
         self._waiting += 1
         try:
             async with self._places:

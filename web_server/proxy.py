@@ -14,6 +14,7 @@ from typing import cast
 from fastapi import APIRouter
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from foundation.settings import is_loopback
 from web_server.access import School, caller_of
 from web_server.engine_socket import Frame, SocketEnded
 from web_server.gate import (
@@ -29,8 +30,8 @@ from web_server.gate import (
     check_origin,
 )
 from web_server.go_between import Relay, send
+from web_server.sentences import Sentence, language_for
 from web_server.sessions import Sessions
-from web_server.settings import is_loopback
 from wire.events import ErrorEvent
 
 logger = logging.getLogger(__name__)
@@ -38,7 +39,7 @@ logger = logging.getLogger(__name__)
 FAREWELL_LIMIT_S = 5.0
 """How long a browser has to take the last words."""
 
-INTERNAL = "Something went wrong inside the web server; its log says what. Connect again."
+INTERNAL = Sentence("Something went wrong inside the web server; its log says what. Connect again.")
 
 
 def gate_of(school: School) -> Gate:
@@ -67,6 +68,7 @@ proxy = APIRouter()
 async def serve_proxy(browser: WebSocket, user_id: str) -> None:
     gate = cast(Gate, browser.app.state.proxy)
     token, subprotocol = _token(browser)
+    language = language_for(browser)
     browser.scope["query_string"] = b""  # the server logs the address when the socket is accepted
     await browser.accept(subprotocol=subprotocol)
     try:
@@ -77,14 +79,14 @@ async def serve_proxy(browser: WebSocket, user_id: str) -> None:
         if not gate.engine_enabled:
             raise Ending(CLOSE_TRY_LATER, "engine_unavailable", OFF)
         with gate.place(visit.user_id):
-            await Relay(gate, browser, visit, token).run()
+            await Relay(gate, browser, visit, token, language).run()
     except Ending as ending:
-        await _farewell(browser, ending.close_code, ending.event.to_json())
+        await _farewell(browser, ending.close_code, ending.event(language).to_json())
     except SocketEnded as ended:
         await _farewell(browser, ended.code, *ended.said, reason=ended.reason)
     except Exception:
         logger.exception("A socket of the proxy failed")
-        failed = ErrorEvent(code="internal_error", content=INTERNAL)
+        failed = ErrorEvent(code="internal_error", content=INTERNAL.said(language))
         await _farewell(browser, CLOSE_INTERNAL_ERROR, failed.to_json())
 
 

@@ -15,6 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from web_server.engine import EngineClient
 from web_server.errors import Crowded, TooLarge, Unreadable
+from web_server.sentences import Sentence
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +30,11 @@ MAX_UPLOADS = 8
 MAX_FOLLOWED = 64
 """Streams of events at once; each holds a connection to the engine (`engine.POOL`)."""
 
+LARGE = Sentence("The file is larger than {megabytes} MB. Send a smaller one.")
+BROKEN_OFF = Sentence("The upload broke off. Send the file again.")
+MANY_UPLOADS = Sentence("Several files are being sent. Try again in a while.")
+MANY_FOLLOWED = Sentence("Very many pages are open. Close some, and try again.")
+
 UPLOAD: dict[str, Any] = {
     "requestBody": {
         "required": True,
@@ -39,15 +45,15 @@ UPLOAD: dict[str, Any] = {
 
 
 class Places:
-    def __init__(self, count: int, sentence: str) -> None:
+    def __init__(self, count: int, crowded: Sentence) -> None:
         self.free = count
-        self._sentence = sentence
+        self._crowded = crowded
 
     @contextmanager
     def one(self) -> Iterator[None]:
         """Raises `Crowded`."""
         if self.free <= 0:
-            raise Crowded(self._sentence)
+            raise Crowded(self._crowded)
         self.free -= 1
         try:
             yield
@@ -58,17 +64,21 @@ class Places:
 class Relays:
     def __init__(self, engine: EngineClient) -> None:
         self._engine = engine
-        self.uploads = Places(MAX_UPLOADS, "Several files are being sent. Try again in a while.")
-        self.followed = Places(MAX_FOLLOWED, "Very many pages are open. Close some, and try again.")
+        self.uploads = Places(MAX_UPLOADS, MANY_UPLOADS)
+        self.followed = Places(MAX_FOLLOWED, MANY_FOLLOWED)
 
     async def upload(self, request: Request, path: str, **query: str | None) -> Any:
         """The engine's answer. Raises `TooLarge`, `Unreadable`, `Crowded`, and as `EngineClient`
         does."""
-        declared = request.headers.get("content-length", "")
-        if declared.isdigit() and int(declared) > LIMIT_BYTES:
-            raise too_large()
+        demand_fits(request, LIMIT_BYTES)
         with self.uploads.one():
-            return await self._engine.upload(path, _pieces(request), **query)
+            return await self._engine.upload(path, _pieces(request, LIMIT_BYTES), **query)
+
+    async def body(self, request: Request, limit_bytes: int) -> bytes:
+        """As a whole, for what must be looked into. Raises `TooLarge`, `Unreadable`, `Crowded`."""
+        demand_fits(request, limit_bytes)
+        with self.uploads.one():
+            return b"".join([piece async for piece in _pieces(request, limit_bytes)])
 
     def follow(self, path: str) -> "EventRelay":
         return EventRelay(self._engine, path, self.followed)
@@ -104,7 +114,14 @@ async def _whole(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         logger.warning("A stream of the engine's events broke off: %s", type(failure).__name__)
 
 
-async def _pieces(request: Request) -> AsyncIterator[bytes]:
+def demand_fits(request: Request, limit_bytes: int) -> None:
+    """By what it says of itself. Raises `TooLarge`."""
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and int(declared) > limit_bytes:
+        raise too_large(limit_bytes)
+
+
+async def _pieces(request: Request, limit_bytes: int) -> AsyncIterator[bytes]:
     """Of the body, counted."""
     size = 0
     stream = request.stream()
@@ -115,13 +132,13 @@ async def _pieces(request: Request) -> AsyncIterator[bytes]:
         except StopAsyncIteration:
             return
         except (ClientDisconnect, TimeoutError) as gone:
-            raise Unreadable("The upload broke off. Send the file again.") from gone
+            raise Unreadable(BROKEN_OFF) from gone
         size += len(piece)
-        if size > LIMIT_BYTES:
-            raise too_large()
+        if size > limit_bytes:
+            raise too_large(limit_bytes)
         if piece:  # an empty one would end the body at the engine
             yield piece
 
 
-def too_large() -> TooLarge:
-    return TooLarge(f"The file is larger than {LIMIT_BYTES // 10**6} MB. Send a smaller one.")
+def too_large(limit_bytes: int) -> TooLarge:
+    return TooLarge(LARGE.about(megabytes=limit_bytes // 10**6))

@@ -9,7 +9,8 @@ from cryptography.fernet import Fernet
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from web_server.settings import LEAST_SECRET_CHARS, SettingsError, WebSettings
+from foundation.settings import SettingsError
+from web_server.settings import LEAST_SECRET_CHARS, WebSettings
 
 FILE = "web_secret_key"
 KEY_BYTES = 48

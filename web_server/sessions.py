@@ -8,21 +8,22 @@ import asyncio
 import logging
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 from cryptography.fernet import Fernet, InvalidToken
-from sqlalchemy import select, update
+from sqlalchemy import CursorResult, select, update
 from sqlalchemy.exc import IntegrityError
 
+from foundation.database import Transactions
 from web_server.access import School
-from web_server.database import Transactions
 from web_server.engine import EngineClient
 from web_server.errors import EngineAway, EngineRefused, NotFound, StorageFailed, WebError
+from web_server.sentences import Sentence
 from web_server.tables import SessionRow, TutorRow, UserRow
 
 logger = logging.getLogger(__name__)
 
-NO_SESSION = "There is no such session, or it has ended. Start a new one."
+NO_SESSION = Sentence("There is no such session, or it has ended. Start a new one.")
 
 ENDING_INTERVAL_S = 15.0
 ENDINGS_AT_ONCE = 50
@@ -63,7 +64,7 @@ class Sessions:
         created: dict[str, Any] = await self._engine.post("/v1/sessions", wish)
         try:
             await self._store(student, tutor, own, created)
-        except (StorageFailed, IntegrityError):  # or the account was deleted a moment ago
+        except (NotFound, StorageFailed, IntegrityError):  # or the account was closed a moment ago
             await self._give_up(str(created["session_id"]))
             raise
         return created
@@ -86,10 +87,11 @@ class Sessions:
             started_at=now,
         )
         async with self._database.writing() as rows:
+            seen = update(UserRow).where(UserRow.id == student.id, UserRow.active)
+            result = await rows.execute(seen.values(last_seen_at=now))
+            if cast(CursorResult[Any], result).rowcount == 0:  # closed a moment ago
+                raise NotFound(NO_SESSION)
             rows.add(row)
-            await rows.execute(
-                update(UserRow).where(UserRow.id == student.id).values(last_seen_at=now)
-            )
 
     async def _give_up(self, session_id: str) -> None:
         """A session that nobody could find again would only take a place."""
@@ -133,9 +135,9 @@ class Sessions:
         """Raises `NotFound` when it is over already, `EngineAway`."""
         if row.status != "active":
             raise NotFound(NO_SESSION)
-        await self._end_at_engine(row.engine_session_id)
+        await self.end_at_engine(row.engine_session_id)
 
-    async def _end_at_engine(self, session_id: str) -> None:
+    async def end_at_engine(self, session_id: str) -> None:
         try:
             await self._engine.delete(f"/v1/sessions/{session_id}")
         except EngineRefused as refused:
@@ -153,22 +155,24 @@ class Sessions:
         async with self._database.writing() as rows:
             await rows.execute(update(SessionRow).where(*named).values(over))
 
-    async def end_all(self, student_id: int) -> None:
-        """Those of one student, at once; what the engine cannot be told now, it is told later."""
-        ids = [row.engine_session_id for row in await self._active(student_id=student_id)]
+    async def end_all(self, **whose: int) -> None:
+        """Those of a `student_id` or `tutor_id`, at once; what the engine cannot be told now, it is
+        told later."""
+        ids = [row.engine_session_id for row in await self._active(**whose)]
         await self.mark(ids, "ending")
         await self.finish_endings(ids)
 
     async def finish_endings(self, session_ids: Iterable[str]) -> None:
         for session_id in session_ids:
             try:
-                await self._end_at_engine(session_id)
+                await self.end_at_engine(session_id)
             except (EngineAway, EngineRefused) as later:
                 logger.warning("A session is yet to be ended: %s", later.sentence)
                 return
 
-    async def endings(self) -> list[str]:
+    async def endings(self, **whose: int) -> list[str]:
         wanted = select(SessionRow.engine_session_id).where(SessionRow.status == "ending")
+        wanted = wanted.filter_by(**whose)
         async with self._database.reading() as rows:
             return list(await rows.scalars(wanted.limit(ENDINGS_AT_ONCE)))
 

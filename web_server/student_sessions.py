@@ -9,12 +9,13 @@ from web_server.access import Admin, CurrentUser, School, SchoolDep
 from web_server.accounts import NO_CONTROL_CHARACTERS
 from web_server.errors import NotFound
 from web_server.oversight import EngineSeen, engine_seen
+from web_server.sentences import LanguageDep, Sentence
 from web_server.sessions import Sessions
 from web_server.tables import TutorRow, UserRow
 from web_server.tutors import NO_TUTOR, own_tutor
 from wire.rest import Id
 
-NO_STUDENT = "Student not found"
+NO_STUDENT = Sentence("Student not found")
 
 KbId = Annotated[str, Field(max_length=64, pattern=NO_CONTROL_CHARACTERS)]
 
@@ -72,8 +73,8 @@ async def end_session(session_id: str, user: CurrentUser, school: SchoolDep) -> 
 
 
 @student_sessions.get("/gpu/health")
-async def gpu_health(school: SchoolDep) -> EngineSeen:
-    return await engine_seen(school.engine)
+async def gpu_health(school: SchoolDep, language: LanguageDep) -> EngineSeen:
+    return await engine_seen(school.engine, language)
 
 
 @tutor_sessions.post("/{tutor_id}/sessions")

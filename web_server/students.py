@@ -12,11 +12,13 @@ from web_server.access import Admin, School, SchoolDep
 from web_server.accounts import NewEmail, PersonName
 from web_server.errors import NotFound, Taken, WebError
 from web_server.passwords import NewPassword
+from web_server.sentences import Sentence
 from web_server.sessions import Sessions
 from web_server.tables import SessionRow, UserRow
 from wire.rest import Id
 
-NO_STUDENT = "There is no such student."
+NO_STUDENT = Sentence("There is no such student.")
+TWICE = Sentence("There is an account with {email} already.")
 
 
 class StudentCreate(BaseModel):
@@ -95,7 +97,7 @@ async def change_student(
             raise NotFound(NO_STUDENT)
         _apply(change, password_hash, row)
     if change.active is False:
-        await Sessions.of(school).end_all(student.id)
+        await Sessions.of(school).end_all(student_id=student.id)
     return _public(row)
 
 
@@ -120,6 +122,8 @@ async def delete_student(student: OwnStudent, school: SchoolDep) -> Response:
         sessions = Sessions.of(school)
         for row, _ in await sessions.live(student_id=student.id):
             await sessions.end(row)
+        for session_id in await sessions.endings(student_id=student.id):
+            await sessions.end_at_engine(session_id)
         await school.engine.delete(f"/v1/students/{student.id}/memory")
     except WebError:
         await _set_active(school, student.id, student.active)
@@ -141,7 +145,7 @@ async def add_account(school: School, row: UserRow) -> None:
         async with school.database.writing() as rows:
             rows.add(row)
     except IntegrityError as twice:
-        raise Taken(f"There is an account with {row.email} already.") from twice
+        raise Taken(TWICE.about(email=row.email)) from twice
 
 
 def _public(row: UserRow) -> StudentPublic:

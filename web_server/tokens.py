@@ -7,9 +7,12 @@ from datetime import UTC, datetime, timedelta
 import jwt
 
 from web_server.errors import NotSignedIn
+from web_server.sentences import Sentence
 
 DAY = timedelta(hours=12)
 """A login is not prolonged beyond this: who finds a forgotten one has it until the evening."""
+
+LONG_AGO = Sentence("You have been logged in for a long time. Log in again.")
 
 ISSUER = "virtual-tutor-web"
 
@@ -42,7 +45,7 @@ class Tokens:
         began_at = began_at or now
         ends_at = min(now + self._lifetime, began_at + max(DAY, self._lifetime))
         if ends_at <= now:
-            raise NotSignedIn("You have been logged in for a long time. Log in again.")
+            raise NotSignedIn(LONG_AGO)
         claims = {
             "iss": ISSUER,
             "sub": str(user_id),

@@ -14,16 +14,18 @@ from sqlalchemy import delete, select
 from web_server.access import Admin, School, SchoolDep
 from web_server.accounts import NO_CONTROL_CHARACTERS, NO_NUL, PersonName
 from web_server.errors import EngineRefused, NotFound, WebError
-from web_server.faces import demand_visible
+from web_server.faces import FACES
 from web_server.knowledge import base_of
-from web_server.sessions import engine_kb_id
+from web_server.sentences import Sentence
+from web_server.sessions import Sessions, engine_kb_id
 from web_server.tables import MAX_NAME_CHARS, TutorRow
+from web_server.voices import VOICES
 from wire.names import GivenName
 from wire.rest import MAX_PROMPT_CHARS, Id, Language, TutorPublic, TutorPut, TutorVoice
 
 logger = logging.getLogger(__name__)
 
-NO_TUTOR = "Tutor not found"
+NO_TUTOR = Sentence("Tutor not found")
 """To the letter what clients have always been told."""
 MAX_DESCRIPTION_CHARS = 2_000
 
@@ -146,12 +148,15 @@ async def delete_tutor(tutor_id: Id, admin: Admin, school: SchoolDep, locks: Loc
         except WebError:
             await _take_back(school, tutor_id, before, admin.id)
             raise
+        await Sessions.of(school).end_all(tutor_id=tutor_id)  # else a stand-in would go on
     return Response(status_code=204)
 
 
 async def _demand_own(school: School, tenant_id: int, wish: TutorWish) -> None:
-    """Raises `NotFound` for a face or knowledge base of another tenant."""
-    await demand_visible(school, tenant_id, wish.face)
+    """Raises `NotFound` for a face, voice or knowledge base of another tenant, and for a face that
+    there is not."""
+    await FACES.demand_there(school, tenant_id, wish.face)
+    await VOICES.demand_visible(school, tenant_id, wish.voice.name)
     if wish.kb_id:
         await base_of(school, tenant_id, wish.kb_id)
 

@@ -78,6 +78,16 @@ class VoicePublic(BaseModel):
     """Those to whom a cloned one was given when it was added."""
 
 
+class VoiceManner(BaseModel):
+    """How a voice is to be heard on trial: the query of `GET /v1/voices/{name}/sample`."""
+
+    language: Language | None = None
+    """Of the sentence, ISO 639-1; null: as the voice speaks. There are two, and any but `zh` gets
+    the English one."""
+    rate: float = Field(default=1.0, ge=0.5, le=2)
+    pitch: float = Field(default=1.0, ge=0.5, le=2)
+
+
 class AvatarPublic(BaseModel):
     """A face. Its name is its id."""
 

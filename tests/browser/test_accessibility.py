@@ -44,6 +44,7 @@ ADMINS = {
     "/admin/tutors/new": "document.querySelector('input[name=subject]')",
     "/admin/students": "document.querySelector('main h1')",
     "/admin/knowledge": "document.querySelector('main h1')",
+    "/admin/voices": "document.querySelector('main li button')",
     "/admin/faces": "document.querySelector('main li img')",
     "/admin/lessons": "document.querySelector('main h1')",
     "/admin/engine": "document.querySelector('main h1')",

@@ -29,6 +29,8 @@ OF_THINGS = {"English", "Esc", "Ray", "md"}
 NAMES = OF_PEOPLE | OF_FACES_AND_VOICES | DOCUMENTS | PICTURES | OF_THINGS
 """What has no Chinese, or is somebody's own."""
 
+LANGUAGE = "document.documentElement.lang"
+
 PLACE_OF_A_NAME = "{name}"
 """As it is to be written into a tutor's instructions, in any language."""
 
@@ -71,7 +73,7 @@ async def judged(browser: Tab, page: str) -> None:
     found = list(foreign(words))
     assert not found, f"{page}: {found}"
     assert re.search(r"[\u4e00-\u9fff]", "".join(words)), page
-    assert await browser.value("document.documentElement.lang") == CHINESE, page
+    assert await browser.value(LANGUAGE) == CHINESE, page
 
 
 @asynccontextmanager
@@ -154,6 +156,13 @@ async def test_a_student_reads_nothing_but_chinese(tmp_path: Path, dist: Path) -
             await log_in(browser, people.ann, "wrong")
             await seen(browser, "document.querySelector('form [role=alert]')")
             await judged(browser, "a wrong login")
+            await log_in(browser, people.ann, "l" * 201)
+            await seen(browser, "shown('密码：最多只能有 200 个字符')")  # the web server's words
+            await judged(browser, "a login that cannot be")
+            for language, alerts in (("en", 0), ("zh", 1)):  # they are not in English
+                await browser.value(f"document.querySelector('input[value={language}]').click()")
+                there = "document.querySelectorAll('form [role=alert]').length"
+                await seen(browser, f"{LANGUAGE}.startsWith('{language}') && {there} === {alerts}")
 
             await entered(browser, people.ann)
             await seen(browser, f"named('跟{TUTOR}上课')")
@@ -221,11 +230,24 @@ async def test_an_administrator_reads_nothing_but_chinese(tmp_path: Path, dist: 
                     await press(browser, f"named('{DIALOGS[page]}')")
                     await seen(browser, "dialog()?.querySelector('input, button')")
                     await judged(browser, f"{page}, its dialog")
+            await open_page(browser, f"{site.url}/admin/students", pages["students"])
+            await add_once_more(browser, people.ann)
+            await judged(browser, "an account that there is already")
             page = f"tutors/{tutor}"
             await open_page(browser, f"{site.url}/admin/{page}", pages[page])
             await press(browser, "named('删除')")
             await seen(browser, f"dialog()?.innerText.includes('删除{TUTOR}？')")
             await judged(browser, "a question before something is deleted")
+
+
+async def add_once_more(browser: Tab, email: str) -> None:
+    """Which the web server refuses."""
+    await press(browser, "named('添加学生')")
+    await seen(browser, "dialog()?.querySelector('input[name=password]')")
+    for field, text in (("name", "Ann"), ("email", email), ("password", PASSWORD)):
+        await browser.value(f"write('[role=dialog] input[name={field}]', '{text}')")
+    await press(browser, "inDialog('添加学生')")
+    await seen(browser, f"dialog()?.innerText.includes('已经有使用 {email} 的账户了。')")
 
 
 async def test_ones_own_language_goes_before_the_browsers(tmp_path: Path, dist: Path) -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from cli.errors import WrongUsage
 from cli.public import PublicAddress, demand_public, is_here_only, tell_public
-from deployments.settings import SettingsError
+from foundation.settings import SettingsError
 from serve_app.settings import Settings
 from tests.cli.conftest import Tutor
 from web_server.settings import WebSettings

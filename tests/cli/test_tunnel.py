@@ -14,7 +14,7 @@ from cli.errors import CommandError
 from cli.house import House
 from cli.surroundings import settings_in_force
 from cli.tunnel import API_PORT, CONFIG, SOCKET_PORT, socket_hint, tunnel_program
-from deployments.settings import SettingsError
+from foundation.settings import SettingsError
 from tests.cli.conftest import Tutor
 from tests.cli.test_up import SERVING, Stand, stand_in
 from tests.running import eventually

@@ -1,10 +1,8 @@
-import asyncio
 from pathlib import Path
 
 import pytest
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from serve_app import store
 from serve_app.errors import StorageFailed
 from serve_app.sessions import Limits, Sessions
 from serve_app.settings import Settings
@@ -43,22 +41,3 @@ async def test_only_later_messages_on_request(tmp_path: Path) -> None:
         await sessions.add_answer(session.id, "two")
         later = await sessions.messages(session.id, after_id=first)
         assert [row.content for row in later] == ["two"]
-
-
-async def test_the_folder_of_a_new_sqlite_file_is_private(tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    async with open_database(Settings(tutor_home=home).database):
-        assert home.stat().st_mode & 0o077 == 0
-
-
-async def test_those_who_write_at_the_same_time_queue(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """SQLite itself lets them look again and again, and gives some up when the machine is slow."""
-    monkeypatch.setattr(store, "BUSY_TIMEOUT_MS", 1)
-    async with open_database(Settings(tutor_home=tmp_path).database) as database:
-        sessions = Sessions(database, Limits(sessions=50, per_student=50))
-        async with asyncio.TaskGroup() as group:
-            for student in range(40):
-                group.create_task(sessions.create(1, student, None))
-        assert await sessions.count() == 40

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text, update
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from deployments.settings import SettingsError
+from foundation.settings import SettingsError
 from serve_app import tutor_store
 from serve_app.errors import StorageFailed
 from serve_app.settings import Settings

@@ -22,7 +22,7 @@ from tests.web_server.schools import (
     settings_for,
 )
 from web_server.app import opened
-from web_server.tables import FaceRow, KnowledgeRow, UserRow
+from web_server.tables import FaceRow, KnowledgeRow, UserRow, VoiceRow
 from web_server.tokens import ISSUER
 
 Who = Literal["all", "user", "admin"]
@@ -119,6 +119,12 @@ ROWS: dict[tuple[str, str], Row] = {
     ("GET", "/api/admin/knowledge/{kb_id}/search"): Row("admin", SEARCH, owned=True),
     ("GET", "/api/admin/engine"): Row("admin"),
     ("GET", "/api/admin/voices"): Row("admin"),
+    ("POST", "/api/admin/voices"): Row("admin", body={"name": "Rex", "recording": ""}),
+    ("DELETE", "/api/admin/voices/{name}"): Row("admin", "/api/admin/voices/Vera", owned=True),
+    ("GET", "/api/admin/voices/{name}/sample"): Row(
+        "admin", "/api/admin/voices/Vera/sample", owned=True
+    ),
+    ("GET", "/api/admin/voices/sample"): Row("admin"),
     ("GET", "/api/admin/models"): Row("admin"),
     ("GET", "/api/admin/sessions"): Row("admin"),
     ("DELETE", "/api/admin/sessions/{session_id}"): Row(
@@ -169,6 +175,7 @@ async def _things(site: Site, people: People) -> dict[str, Any]:
     async with opened(site.settings) as school, school.database.writing() as rows:
         rows.add(KnowledgeRow(tenant_id=ada, kb_id="adas-base", name="Adas base", created_at=now))
         rows.add(FaceRow(folded="emma", name="Emma", tenant_id=ada, created_at=now))
+        rows.add(VoiceRow(folded="vera", name="Vera", tenant_id=ada, created_at=now))
         closed = UserRow(email="closed@x", name="C", password_hash="", active=False, created_at=now)
         rows.add(closed)
     async with site.as_(people.ada) as admin, site.as_(people.ann) as student:
@@ -285,7 +292,7 @@ async def test_what_is_another_tenants_is_not_there(scene: Scene, key: Key) -> N
 async def test_no_list_shows_what_is_another_tenants(scene: Scene, key: Key) -> None:
     answer = await scene.call(key, forged(scene.people[scene.people.bo], SECRET))
     told = answer.text
-    for foreign in ("Tess", "adas-base", "Emma", scene.things["session"], scene.people.ann):
+    for foreign in ("Tess", "adas-base", "Emma", "Vera", scene.things["session"], scene.people.ann):
         assert foreign not in told
 
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, func, select, text
+from sqlalchemy import Connection, text
 
-from tests.running import PROJECT, free_port
+from foundation.database import connected
+from tests.running import PROJECT
 from tests.web_server.schools import new_database, settings_for
-from web_server import database as database_module
-from web_server.database import Transactions, connected, migrate, open_database
-from web_server.errors import StorageFailed
+from web_server.database import open_database, transactions
+from web_server.errors import StorageNewer
 from web_server.tables import FIRST_TUTOR_ID, Table, TutorRow, UserRow
 
 
@@ -81,7 +81,7 @@ async def test_ids_begin_above_those_of_the_engines_file_and_are_never_given_twi
     url: str,
 ) -> None:
     async with open_database(url) as opened:
-        database = Transactions(opened)
+        database = transactions(opened)
         async with database.writing() as rows:
             admin = UserRow(email="a@x", name="A", password_hash="", created_at=datetime.now(UTC))
             rows.add(admin)
@@ -102,56 +102,15 @@ async def test_ids_begin_above_those_of_the_engines_file_and_are_never_given_twi
         assert ids[0][1] < ids[1][1]
 
 
-async def test_times_come_back_in_utc(url: str) -> None:
-    now = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
-    async with open_database(url) as opened:
-        database = Transactions(opened)
-        async with database.writing() as rows:
-            rows.add(UserRow(email="a@x", name="A", password_hash="", created_at=now))
-        async with database.reading() as rows:
-            row = await rows.get(UserRow, 1)
-        assert row is not None
-        assert (row.created_at, row.created_at.tzinfo, row.last_seen_at) == (now, UTC, None)
-
-
-async def test_those_who_write_at_the_same_time_queue(
-    url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """SQLite itself lets them look again and again, and gives some up when the machine is slow."""
-    async with open_database(url):
-        pass  # migrated, with the usual patience
-    monkeypatch.setattr(database_module, "BUSY_TIMEOUT_MS", 1)
-    engine = connected(url)
-    database = Transactions(engine)
-    now = datetime.now(UTC)
-
-    async def write(number: int) -> None:
-        async with database.writing() as rows:
-            rows.add(UserRow(email=f"{number}@x", name="A", password_hash="", created_at=now))
-
-    try:
-        async with asyncio.TaskGroup() as group:
-            for number in range(40):
-                group.create_task(write(number))
-        async with database.reading() as rows:
-            assert await rows.scalar(select(func.count()).select_from(UserRow)) == 40
-    finally:
-        await engine.dispose()
-
-
-async def test_a_database_that_does_not_answer_is_one_known_failure() -> None:
-    url = f"postgresql+asyncpg://tutor@127.0.0.1:{free_port()}/none"
-    with pytest.raises(StorageFailed):
+async def test_a_database_of_a_newer_version_is_left_as_it_is(url: str) -> None:
+    async with open_database(url) as opened, opened.begin() as connection:
+        await connection.execute(text("UPDATE web_alembic_version SET version_num = '9999'"))
+    with pytest.raises(StorageNewer, match="newer version"):
         async with open_database(url):
-            pass
+            raise AssertionError("it was opened")
     engine = connected(url)
-    with pytest.raises(StorageFailed):
-        async with Transactions(engine).reading() as rows:
-            await rows.get(UserRow, 1)
+    async with engine.connect() as connection:
+        assert (
+            await connection.scalar(text("SELECT version_num FROM web_alembic_version")) == "9999"
+        )
     await engine.dispose()
-
-
-def test_the_folder_of_a_new_sqlite_file_is_private(tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    migrate(settings_for(home, "http://engine").database)
-    assert home.stat().st_mode & 0o077 == 0

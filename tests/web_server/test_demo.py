@@ -12,6 +12,8 @@ from starlette.middleware.base import RequestResponseEndpoint
 from starlette.requests import Request
 from starlette.responses import Response
 
+from foundation.database import Transactions
+from foundation.settings import SettingsError
 from serve_app.knowledge import Desk
 from tests.engines.knowledge.test_ingest import quick, shop_at
 from tests.running import Running, free_port
@@ -19,9 +21,8 @@ from tests.serve_app.test_knowledge import api_over
 from tests.web_server.schools import QUICK, open_site, served, settings_for
 from web_server import demo
 from web_server.app import opened, prepare
-from web_server.database import Transactions
 from web_server.demo import ADMIN, COURSE_FOLDER, STUDENT, offer_course
-from web_server.settings import SettingsError, WebSettings
+from web_server.settings import WebSettings
 from web_server.tables import UserRow
 
 __all__ = ["quick"]  # a fixture: documents are looked for often

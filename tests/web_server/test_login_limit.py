@@ -1,7 +1,9 @@
+from contextlib import ExitStack, suppress
+
 import pytest
 
 from web_server import login_limit
-from web_server.errors import TooManyTries
+from web_server.errors import Crowded, TooManyTries, WrongLogin
 from web_server.login_limit import (
     OF_ACCOUNT,
     OF_ACCOUNT_AND_ADDRESS,
@@ -10,6 +12,7 @@ from web_server.login_limit import (
     LoginLimit,
     network_of,
 )
+from web_server.passwords import MANY_LOGINS
 
 
 class Clock:
@@ -19,50 +22,75 @@ class Clock:
         return self.now_s
 
 
+def guess(limit: LoginLimit, email: str, address: str) -> None:
+    """Raises `TooManyTries` where it is not looked at any more."""
+    with suppress(WrongLogin), limit.trying(email, address, wrong=WrongLogin):
+        raise WrongLogin
+
+
 def test_somebody_who_guesses_waits_and_others_do_not() -> None:
     clock = Clock()
     limit = LoginLimit(clock)
     for _ in range(OF_ACCOUNT_AND_ADDRESS):
-        limit.begin("a@x", "10.0.0.1")
+        guess(limit, "a@x", "10.0.0.1")
     with pytest.raises(TooManyTries) as refused:
-        limit.begin("a@x", "10.0.0.1")
+        guess(limit, "a@x", "10.0.0.1")
     assert refused.value.headers["Retry-After"] == str(int(WINDOW_S))
-    limit.begin("a@x", "10.0.0.2")
-    limit.begin("b@x", "10.0.0.1")
+    guess(limit, "a@x", "10.0.0.2")
+    guess(limit, "b@x", "10.0.0.1")
     clock.now_s += WINDOW_S
-    limit.begin("a@x", "10.0.0.1")
+    guess(limit, "a@x", "10.0.0.1")
 
 
 def test_an_account_is_not_guessed_from_many_addresses() -> None:
     limit = LoginLimit(Clock())
     for number in range(OF_ACCOUNT):
-        limit.begin("a@x", f"10.0.1.{number}")
+        guess(limit, "a@x", f"10.0.1.{number}")
     with pytest.raises(TooManyTries):
-        limit.begin("a@x", "10.0.2.1")
+        guess(limit, "a@x", "10.0.2.1")
 
 
 def test_nor_many_accounts_from_one_address() -> None:
     limit = LoginLimit(Clock())
     for number in range(OF_ADDRESS):
-        limit.begin(f"{number}@x", f"2001:db8::{number:x}")
+        guess(limit, f"{number}@x", f"2001:db8::{number:x}")
     with pytest.raises(TooManyTries):
-        limit.begin("new@x", "2001:db8::ffff:1")
+        guess(limit, "new@x", "2001:db8::ffff:1")
 
 
-def test_who_succeeds_has_not_tried() -> None:
+def test_guesses_at_the_same_time_are_no_way_around() -> None:
+    limit = LoginLimit(Clock())
+    with ExitStack() as looked_at:
+        for _ in range(OF_ACCOUNT_AND_ADDRESS):
+            looked_at.enter_context(limit.trying("a@x", "10.0.0.1", wrong=WrongLogin))
+        with pytest.raises(TooManyTries):
+            guess(limit, "a@x", "10.0.0.1")
+
+
+def test_a_class_that_logs_in_at_once_is_let_in() -> None:
+    limit = LoginLimit(Clock())
+    with ExitStack() as looked_at:
+        for number in range(2 * OF_ADDRESS):
+            looked_at.enter_context(limit.trying(f"{number}@x", "10.0.0.1", wrong=WrongLogin))
+    guess(limit, "a@x", "10.0.0.1")
+
+
+def test_what_is_no_guess_does_not_count() -> None:
     limit = LoginLimit(Clock())
     for _ in range(10 * OF_ADDRESS):
-        limit.begin("a@x", "10.0.0.1")
-        limit.succeeded("a@x", "10.0.0.1")
-    limit.begin("a@x", "10.0.0.1")
+        with limit.trying("a@x", "10.0.0.1", wrong=WrongLogin):
+            pass
+        with suppress(Crowded), limit.trying("a@x", "10.0.0.1", wrong=WrongLogin):
+            raise Crowded(MANY_LOGINS)
+    guess(limit, "a@x", "10.0.0.1")
 
 
 def test_what_is_kept_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(login_limit, "MAX_KEPT", 3)
     limit = LoginLimit(Clock())
     for number in range(9):
-        limit.begin(f"{number}@x", f"10.0.0.{number}")
-    kept = [counter._tries for counter, _ in limit._counted("", "")]
+        guess(limit, f"{number}@x", f"10.0.0.{number}")
+    kept = [counter._tries for counter in (limit._both, limit._account, limit._address)]
     assert [len(tries) for tries in kept] == [3, 3, 3]
     assert "8@x" in kept[1]
 

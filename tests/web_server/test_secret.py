@@ -4,9 +4,9 @@ from pathlib import Path
 import pytest
 from cryptography.fernet import InvalidToken
 
+from foundation.settings import SettingsError
 from tests.web_server.schools import SECRET, settings_for
 from web_server.secret import FILE, secret_key, token_cipher
-from web_server.settings import SettingsError
 
 
 def test_the_setting_goes_first(tmp_path: Path) -> None:

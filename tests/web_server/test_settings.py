@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from web_server.settings import SettingsError, read_settings
+from foundation.settings import SettingsError
+from web_server.settings import read_settings
 
 
 @pytest.fixture(autouse=True)

@@ -8,11 +8,11 @@ import httpx
 import pytest
 from sqlalchemy import text
 
+from foundation.database import Transactions
 from serve_app.settings import Settings
 from tests.running import Running, free_port, plain, stub_engines
 from tests.web_server.schools import People, Site, move_in, open_site, settings_for
 from web_server.app import opened
-from web_server.database import Transactions
 from web_server.sessions import Sessions
 
 TUTOR = {"name": "Tess", "face": "anna", "published": True}

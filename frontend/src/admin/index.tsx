@@ -1,4 +1,12 @@
-import { Activity, BookOpen, GraduationCap, RadioTower, SmilePlus, UsersRound } from "lucide-react";
+import {
+  Activity,
+  AudioLines,
+  BookOpen,
+  GraduationCap,
+  RadioTower,
+  SmilePlus,
+  UsersRound,
+} from "lucide-react";
 import { useEffect, useRef } from "react";
 import { useTranslation } from "react-i18next";
 import { Navigate, NavLink, Route, Routes, useLocation } from "react-router";
@@ -15,6 +23,7 @@ import { LivePage } from "./lessons/LivePage";
 import { StudentsPage } from "./students/StudentsPage";
 import { TutorPage } from "./tutors/TutorPage";
 import { TutorsPage } from "./tutors/TutorsPage";
+import { VoicesPage } from "./voices/VoicesPage";
 
 addWords("admin", adminEn, adminZh);
 
@@ -22,6 +31,7 @@ const PLACES = [
   ["tutors", GraduationCap],
   ["students", UsersRound],
   ["knowledge", BookOpen],
+  ["voices", AudioLines],
   ["faces", SmilePlus],
   ["lessons", RadioTower],
   ["engine", Activity],
@@ -40,6 +50,7 @@ export default function AdminPages() {
           <Route path="students" element={<StudentsPage />} />
           <Route path="knowledge" element={<BasesPage />} />
           <Route path="knowledge/:kbId" element={<BasePage />} />
+          <Route path="voices" element={<VoicesPage />} />
           <Route path="faces" element={<FacesPage />} />
           <Route path="lessons" element={<LivePage />} />
           <Route path="engine" element={<EnginePage />} />

@@ -2,6 +2,7 @@
 
 import { Refusal, refusal } from "../api/http";
 import { tokens } from "../auth/tokens";
+import { spoken } from "../i18n";
 
 /** Tells with a number from 0 to 1 how much has been sent. */
 export type Progress = (part: number) => void;
@@ -28,6 +29,7 @@ export function sendFile(
     request.onloadend = () => signal.removeEventListener("abort", abort);
     request.open("POST", path);
     if (token) request.setRequestHeader("Authorization", `Bearer ${token}`);
+    request.setRequestHeader("Accept-Language", spoken());
     request.setRequestHeader("Content-Type", "application/octet-stream");
     signal.addEventListener("abort", abort);
     request.send(file);

@@ -1,6 +1,7 @@
 // Calls to the web server. Every refusal is a `Refusal` with a sentence for the learner.
 
 import { tokens } from "../auth/tokens";
+import { spoken } from "../i18n";
 
 export class Refusal extends Error {
   constructor(
@@ -36,7 +37,7 @@ export async function send(
   body?: unknown,
   signal: AbortSignal | null = null,
 ): Promise<Response> {
-  const headers: Record<string, string> = {};
+  const headers: Record<string, string> = { "Accept-Language": spoken() };
   const token = tokens.current();
   if (token) headers.Authorization = `Bearer ${token}`;
   if (body !== undefined) headers["Content-Type"] = "application/json";

@@ -14,12 +14,14 @@ type Listener = () => void;
 
 class Tokens {
   private kept: Kept | null = read();
+  private lastHere = personOf(this.kept);
   private readonly listeners = new Set<Listener>();
 
   constructor() {
     globalThis.addEventListener?.("storage", ({ key }) => {
       if (key !== KEY) return;
       this.kept = read();
+      if (this.isSomebodyElse()) location.reload(); // whatever this page shows is another person's
       this.tell();
     });
   }
@@ -72,8 +74,15 @@ class Tokens {
     };
   }
 
+  private isSomebodyElse(): boolean {
+    const [before, now] = [this.lastHere, personOf(this.kept)];
+    this.lastHere = now ?? before; // between two persons there is nobody
+    return before !== null && now !== null && before !== now;
+  }
+
   private set(kept: Kept | null): void {
     this.kept = kept;
+    this.lastHere = personOf(kept) ?? this.lastHere;
     try {
       if (kept) localStorage.setItem(KEY, JSON.stringify(kept));
       else localStorage.removeItem(KEY);
@@ -93,6 +102,16 @@ function read(): Kept | null {
     const kept = JSON.parse(localStorage.getItem(KEY) ?? "null") as Partial<Kept> | null;
     if (typeof kept?.token !== "string" || !kept.fromMs || !kept.untilMs) return null;
     return { token: kept.token, fromMs: kept.fromMs, untilMs: kept.untilMs };
+  } catch {
+    return null;
+  }
+}
+
+/** The `sub` of the JWT; null when nobody is logged in. */
+function personOf(kept: Kept | null): string | null {
+  try {
+    const payload = kept?.token.split(".")[1]?.replaceAll("-", "+").replaceAll("_", "/");
+    return payload ? String((JSON.parse(atob(payload)) as { sub?: unknown }).sub) : null;
   } catch {
     return null;
   }

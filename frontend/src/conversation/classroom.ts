@@ -9,7 +9,7 @@ import { Ear } from "./ear";
 import { Microphone, NoMicrophone } from "./microphone";
 import { type Call, Peer } from "./peer";
 import { Player } from "./player";
-import { EngineSocket, isAway } from "./socket";
+import { EngineSocket, isAway, proxyUrl } from "./socket";
 import { BLANK, type Happening, isAnswering, type Link, type Listening, next, type View } from "./view";
 
 const RETRY_MS = 5_000;
@@ -37,6 +37,7 @@ export class Classroom {
   private wasUp = false;
   private isLeft = false;
   private toldOfPeer = false;
+  private unanswered = false;
   private deviceId = "";
 
   constructor(
@@ -117,9 +118,7 @@ export class Classroom {
       return;
     }
     if (this.isLeft) return;
-    const url = new URL(`/api/ws/proxy/user/${this.userId}`, location.href);
-    url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
-    this.socket.connect(url);
+    this.socket.connect(proxyUrl(this.userId, location.href));
   }
 
   private async reopened(): Promise<Lesson | null> {
@@ -147,10 +146,9 @@ export class Classroom {
   }
 
   private down(code: number): void {
-    if (code === SESSION_GONE) {
-      forgetLesson(this.userId, this.tutor.id);
-      this.lesson = null;
-    }
+    if (code === SESSION_GONE && this.over()) return;
+    if (this.unanswered) this.tell("question_lost");
+    this.unanswered = false;
     this.happen({ type: "down" });
     this.linked();
   }
@@ -184,6 +182,21 @@ export class Classroom {
     this.lesson = null;
     if (lesson) await endLesson(this.userId, this.tutor.id, lesson).catch(() => {}); // it ends by itself in time
   };
+
+  /** It was ended, or has ended by itself. The next one begins when the learner wants it: pages that nobody
+   * looks at must not take places, nor take them from one another. */
+  private over(): boolean {
+    forgetLesson(this.userId, this.tutor.id);
+    this.lesson = null;
+    if (!this.wasUp) return false;
+    this.socket.close();
+    this.peer.drop();
+    void this.listen("closed");
+    this.happen({ type: "down" });
+    this.tell("lesson_over");
+    this.happen({ type: "link", link: "off" });
+    return true;
+  }
 
   private linked(): void {
     this.happen({ type: "link", link: this.link() });
@@ -251,9 +264,13 @@ export class Classroom {
     if (!call || !this.socket.isUp) {
       this.unsent.push(content);
     } else if (this.peer.isConnected) {
-      this.socket.send({ type: "text_webrtc", content, ...call });
+      this.unanswered = this.socket.send({ type: "text_webrtc", content, ...call });
     } else {
-      this.socket.send({ type: "text", content, engine_session_id: call.engine_session_id });
+      this.unanswered = this.socket.send({
+        type: "text",
+        content,
+        engine_session_id: call.engine_session_id,
+      });
     }
   }
 
@@ -271,7 +288,11 @@ export class Classroom {
     if (listening !== "closed" && !(await this.openMicrophone())) this.wished = "closed";
     const before = this.current.listening;
     // Another wish may have come while the browser asked for permission.
-    if (this.wished !== listening || before === listening) return;
+    if (this.wished !== listening || before === listening) {
+      if (this.current.listening === "closed" && this.wished === "closed")
+        this.microphone?.close({ soon: true });
+      return;
+    }
     this.happen({ type: "listening", listening });
     await this.carrySound();
     this.tellMicrophone(listening);
@@ -333,6 +354,7 @@ export class Classroom {
     const session = event.engine_session_id;
     // The socket carries all of this learner's lessons; the others are other pages'.
     if (session && session !== this.lesson?.engineId) return;
+    if (session) this.unanswered = false; // the engine has it
     if (event.type === "audio_delta") this.sounds(event.turn_id, event.data, event.sample_rate);
     else this.act(event);
     this.happen({ type: "told", event });
@@ -371,6 +393,7 @@ export class Classroom {
   }
 
   private plays(recording: string): void {
+    if (this.current.stopping) return; // of the answer that was stopped
     this.player?.whole(recording).catch(() => this.tell("voice_unreadable"));
   }
 
@@ -385,7 +408,9 @@ export class Classroom {
   }
 
   private erred(code: string, sentence: string): void {
-    if (code === "webrtc_replaced") {
+    if (code === "session_ended" || code === "session_not_found") {
+      if (this.lesson) this.over();
+    } else if (code === "webrtc_replaced") {
       this.peer.giveUp(); // or two pages would take it from each other for ever
       this.tell(code, sentence);
     } else if (code === "no_peer" || code === "peer_gone") {

@@ -36,6 +36,7 @@ export class Microphone {
   private opening: Promise<void> | null = null;
   private meter: ReturnType<typeof setInterval> | undefined;
   private release: ReturnType<typeof setTimeout> | undefined;
+  private wanted = false;
   private noise = QUIETEST / ABOVE_NOISE;
 
   constructor(
@@ -86,10 +87,10 @@ export class Microphone {
   }
 
   async startStreaming(): Promise<void> {
-    if (this.worklet || !this.source) return;
+    this.wanted = true;
     this.loaded ??= this.context.audioWorklet.addModule(workletUrl);
     await this.loaded;
-    if (this.worklet || !this.source) return;
+    if (!this.wanted || this.worklet || !this.source) return;
     this.worklet = new AudioWorkletNode(this.context, "pcm", {
       numberOfInputs: 1,
       numberOfOutputs: 0,
@@ -101,6 +102,7 @@ export class Microphone {
   }
 
   stopStreaming(): void {
+    this.wanted = false;
     if (!this.worklet) return;
     this.worklet.port.onmessage = null;
     this.source?.disconnect(this.worklet);
@@ -116,12 +118,18 @@ export class Microphone {
       autoGainControl: true,
     };
     if (deviceId) audio.deviceId = { ideal: deviceId };
+    let stream: MediaStream;
     try {
-      this.stream = await navigator.mediaDevices.getUserMedia({ audio });
+      stream = await navigator.mediaDevices.getUserMedia({ audio });
     } catch (error) {
       const denied = error instanceof DOMException && error.name === "NotAllowedError";
       throw new NoMicrophone(denied ? "microphone_denied" : "microphone_missing");
     }
+    if (this.context.state === "closed") {
+      for (const track of stream.getTracks()) track.stop(); // the page was left meanwhile
+      throw new NoMicrophone("microphone_missing");
+    }
+    this.stream = stream;
     if (this.track) this.track.onended = () => this.events.ended();
     this.listen(this.stream);
   }

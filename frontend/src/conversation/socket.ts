@@ -1,5 +1,6 @@
 // The socket through which the page talks with the engine; comes back by itself when it breaks.
 
+import { spoken } from "../i18n";
 import type { ClientEvent, EngineEvent } from "../wire/generated";
 
 const FEATURES = ["captions", "deltas", "ice_servers", "metrics", "sources", "state", "stream_in"];
@@ -31,7 +32,7 @@ export class EngineSocket {
   private socket: WebSocket | null = null;
   private wanted = false;
   private waitMs = FIRST_WAIT_MS;
-  private lastHeardMs = 0;
+  private askedMs: number | null = null; // the first ping that nothing has followed
   private retry: ReturnType<typeof setTimeout> | undefined;
   private ping: ReturnType<typeof setInterval> | undefined;
 
@@ -52,6 +53,7 @@ export class EngineSocket {
     // As a subprotocol the token stays out of logs of addresses.
     const socket = new WebSocket(url, ["bearer", token]);
     this.socket = socket;
+    this.askedMs = null;
     socket.binaryType = "arraybuffer";
     socket.onopen = () => this.greet();
     socket.onmessage = ({ data }) => this.take(data);
@@ -60,7 +62,6 @@ export class EngineSocket {
 
   /** Says hello, which also renews the ICE servers. */
   greet(): void {
-    this.lastHeardMs = performance.now();
     this.send({ type: "hello", features: FEATURES });
   }
 
@@ -99,7 +100,7 @@ export class EngineSocket {
 
   private take(data: unknown): void {
     if (typeof data !== "string") return;
-    this.lastHeardMs = performance.now();
+    this.askedMs = null;
     const event = JSON.parse(data) as EngineEvent;
     if (event.type === "pong") return;
     this.events.event(event);
@@ -131,13 +132,26 @@ export class EngineSocket {
   private keepAlive(): void {
     const socket = this.socket;
     if (!socket) return;
-    if (performance.now() - this.lastHeardMs > SILENCE_MS && socket.readyState === WebSocket.OPEN) {
+    if (
+      this.askedMs !== null &&
+      performance.now() - this.askedMs > SILENCE_MS &&
+      socket.readyState === WebSocket.OPEN
+    ) {
       this.lost(socket, 1006);
       socket.close();
     } else {
+      this.askedMs ??= performance.now();
       this.send({ type: "ping" });
     }
   }
+}
+
+/** Of the web server's socket, for a page at this address. A page can give a socket no header. */
+export function proxyUrl(userId: number, page: string): URL {
+  const url = new URL(`/api/ws/proxy/user/${userId}`, page);
+  url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+  url.searchParams.set("language", spoken());
+  return url;
 }
 
 /** Said by the web server of the whole engine; what the engine says of its parts names a session. */

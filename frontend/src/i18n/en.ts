@@ -130,6 +130,8 @@ export const en = {
     engine_away:
       "The tutor is away for a moment, and comes back by itself. If your last question stays unanswered, ask it again.",
     lesson_refused: "The lesson cannot begin at the moment.",
+    lesson_over: "This lesson has ended. Begin another one whenever you like.",
+    question_lost: "The connection broke off just then. If your question stays unanswered, ask it again.",
     webrtc_failed:
       "The live picture does not come through this network. The lesson goes on with the voice alone.",
     webrtc_replaced:
@@ -143,6 +145,31 @@ export const en = {
     voice_unreadable: "The browser could not play this answer. Its text is whole.",
     other: "Something went wrong ({{code}}). The lesson goes on.",
     dismiss: "Close this notice",
+  },
+  quoted: {
+    engine: "What the engine says of its stages is in English:",
+  },
+  /** By the engine's codes, for readers who do not read the English in which it says more. */
+  fault: {
+    session_ended: "This lesson has ended. Begin a new one.",
+    session_not_found: "This lesson has ended. Begin a new one.",
+    message_too_large: "That was too long. Send it in parts.",
+    text_too_long: "That was too long. Send it in parts.",
+    audio_too_long: "That was too long. Say it in parts.",
+    audio_unreadable: "The recording cannot be read. Say it again, or type.",
+    too_many_messages: "That was too much at once. Wait a little, then ask again.",
+    too_many_pending: "That was too much at once. Wait a little, then ask again.",
+    too_many_sockets: "This account is open on too many pages. Close some of them.",
+    degraded: "The course could not be searched, so this answer comes without it.",
+    unknown_avatar: "The tutor's face is not there. Tell your teacher.",
+    unknown_voice: "The tutor's voice is not there, so the answer comes in writing. Tell your teacher.",
+    voice_too_long: "The voice ends after three minutes. The text is whole.",
+    engine_unavailable: "A part of the tutor is not there just now. Ask again in a while.",
+    engine_timeout: "That took too long. Ask again.",
+    engine_failed: "A part of the tutor failed. Ask again; if it stays so, tell your teacher.",
+    storage_failed: "The conversation could not be kept just now. Ask again.",
+    internal_error: "Something went wrong at the tutor's. Ask again.",
+    webrtc_lost: "The live picture broke off. It is tried again.",
   },
 };
 

@@ -56,6 +56,11 @@ export function addWords(namespace: "admin" | "account", english: object, chines
   i18next.addResourceBundle("zh", namespace, chinese);
 }
 
+/** In which the page speaks now; the web server is asked to answer in it. */
+export function spoken(): Language {
+  return i18next.language === "zh" ? "zh" : "en";
+}
+
 export function speak(language: Language): void {
   try {
     localStorage.setItem(KEY, language);

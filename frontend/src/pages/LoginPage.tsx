@@ -53,20 +53,23 @@ export function LoginPage() {
 const isWrong = (error: unknown) => error instanceof Refusal && error.status === 401;
 
 function LoginForm() {
-  const { t } = useTranslation();
+  const { t, i18n } = useTranslation();
   const login = useLogin();
   const sentence = useSentence();
   const [email, setEmail] = useState("");
   const [password, setPassword] = useState("");
   const [wasSent, setWasSent] = useState(false);
+  /** In which language the server answered; its sentence is not shown in another one. */
+  const [askedIn, setAskedIn] = useState(i18n.language);
   const submit = (event: FormEvent) => {
     event.preventDefault();
     setWasSent(true);
+    setAskedIn(i18n.language);
     if (email.trim() && password) login.mutate({ email: email.trim(), password });
   };
   return (
     <form onSubmit={submit} noValidate className={classes.form}>
-      {login.isError && (
+      {login.isError && askedIn === i18n.language && (
         <Alert color="clay" variant="light" role="alert">
           {isWrong(login.error) ? t("login.wrong") : sentence(login.error)}
         </Alert>

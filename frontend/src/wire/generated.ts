@@ -576,6 +576,17 @@ tutor_id?: (number | null)
 recording: string
 }
 /**
+ * How a voice is to be heard on trial: the query of `GET /v1/voices/{name}/sample`.
+ * 
+ * This interface was referenced by `Wire`'s JSON-Schema
+ * via the `definition` "VoiceManner".
+ */
+export interface VoiceManner {
+language: (string | null)
+rate: number
+pitch: number
+}
+/**
  * This interface was referenced by `Wire`'s JSON-Schema
  * via the `definition` "VoicePublic".
  */

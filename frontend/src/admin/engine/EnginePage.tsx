@@ -63,6 +63,7 @@ function Stages({ health }: { health: Health }) {
         <div>{t("engine.places", { active, max })}</div>
         <Bar part={max ? active / max : 0} label={t("engine.sessions")} />
       </section>
+      {Object.values(health.engines).some(({ reason, remedy }) => reason || remedy) && <English />}
       <ul className={parts.rows} aria-label={t("engine.stages")}>
         {Object.entries(health.engines).map(([stage, state]) => (
           <li key={stage}>
@@ -73,6 +74,12 @@ function Stages({ health }: { health: Health }) {
       <p className={parts.hint}>{t("engine.version", { version: health.version })}</p>
     </>
   );
+}
+
+/** To readers of another language: the engine says of itself in English how it is. */
+function English() {
+  const { t, i18n } = useTranslation();
+  return i18n.language === "en" ? null : <p className={parts.hint}>{t("quoted.engine")}</p>;
 }
 
 function Stage({ stage, health }: { stage: string; health: EngineHealth }) {

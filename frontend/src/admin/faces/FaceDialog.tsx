@@ -1,9 +1,10 @@
 import { Button, Modal, Switch, TextInput } from "@mantine/core";
 import { useQueryClient } from "@tanstack/react-query";
-import { type FormEvent, useEffect, useState } from "react";
+import { type FormEvent, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { Drop } from "../parts/Drop";
 import parts from "../parts/Parts.module.css";
+import { useObjectUrl } from "../parts/useObjectUrl";
 import { useTooLarge } from "../parts/useTooLarge";
 import { FACES } from "../queries";
 import { uploads } from "../uploads";
@@ -94,12 +95,7 @@ function nameOf(file: File): string {
 
 function Preview({ file }: { file: File }) {
   const { t } = useTranslation("admin");
-  const [url, setUrl] = useState("");
-  useEffect(() => {
-    const made = URL.createObjectURL(file);
-    setUrl(made);
-    return () => URL.revokeObjectURL(made);
-  }, [file]);
+  const url = useObjectUrl(file);
   if (!url) return null;
   if (file.type.startsWith("video/")) {
     return <video src={url} muted playsInline preload="auto" aria-label={t("faces.preview")} />;

@@ -1,21 +1,21 @@
-import { ActionIcon, Button } from "@mantine/core";
+import { Button } from "@mantine/core";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
-import { ImagePlus, Trash2 } from "lucide-react";
+import { ImagePlus } from "lucide-react";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
-import { call, Refusal } from "../../api/http";
 import { TutorPicture } from "../../parts/TutorPicture";
 import type { AvatarPublic } from "../../wire/generated";
 import { Bar } from "../parts/Bar";
-import { Confirm } from "../parts/Confirm";
 import { FOLLOWED, Follower } from "../parts/Follower";
 import { Head } from "../parts/Head";
 import { Loaded } from "../parts/Loaded";
 import { Notes } from "../parts/Notes";
 import parts from "../parts/Parts.module.css";
+import { Removal } from "../parts/Removal";
+import { RemoveButton } from "../parts/RemoveButton";
 import { Sendings } from "../parts/Sendings";
 import { State, type Tone } from "../parts/State";
-import { FACES, useChange } from "../queries";
+import { FACES } from "../queries";
 import { FaceDialog } from "./FaceDialog";
 import classes from "./Faces.module.css";
 import { pictured } from "./picture";
@@ -77,7 +77,19 @@ function Faces({ faces }: { faces: AvatarPublic[] }) {
             over={renew}
           />
         ))}
-      {removing !== null && <Removing name={removing} close={() => setRemoving(null)} />}
+      {removing !== null && (
+        <Removal
+          words={{
+            title: t("faces.removeTitle", { name: removing }),
+            hint: t("faces.removeHint"),
+            yes: t("faces.remove"),
+            notOurs: t("faces.notOurs"),
+          }}
+          path={`${FACES_PATH}/${encodeURIComponent(removing)}`}
+          list={FACES.queryKey}
+          close={() => setRemoving(null)}
+        />
+      )}
     </>
   );
 }
@@ -101,17 +113,7 @@ function Face({ face, remove }: { face: AvatarPublic; remove: () => void }) {
           <span className={parts.who}>{face.name}</span>
           {face.kind && <span className={parts.facts}>{t(`kind.${face.kind}`)}</span>}
         </span>
-        {!isDrawn && (
-          <ActionIcon
-            variant="subtle"
-            color="gray"
-            size={44}
-            onClick={remove}
-            aria-label={t("faces.removeOne", { name: face.name })}
-          >
-            <Trash2 size={18} aria-hidden />
-          </ActionIcon>
-        )}
+        {!isDrawn && <RemoveButton label={t("faces.removeOne", { name: face.name })} remove={remove} />}
       </div>
       {!isDrawn && (
         <div className={classes.how}>
@@ -122,31 +124,5 @@ function Face({ face, remove }: { face: AvatarPublic; remove: () => void }) {
       {face.reason && <div role="alert">{face.reason}</div>}
       <Notes notes={face.notes ?? []} />
     </>
-  );
-}
-
-function Removing({ name, close }: { name: string; close: () => void }) {
-  const { t } = useTranslation("admin");
-  const remove = useChange(
-    () => call("DELETE", `${FACES_PATH}/${encodeURIComponent(name)}`),
-    [FACES.queryKey],
-  );
-  const act = async () => {
-    try {
-      await remove.mutateAsync(undefined);
-    } catch (error) {
-      // It is on the list and is nobody's: the engine has it from elsewhere.
-      if (error instanceof Refusal && error.status === 404) throw new Refusal(404, t("faces.notOurs"));
-      throw error;
-    }
-  };
-  return (
-    <Confirm
-      title={t("faces.removeTitle", { name })}
-      hint={t("faces.removeHint")}
-      yes={t("faces.remove")}
-      act={act}
-      close={close}
-    />
   );
 }

@@ -1,6 +1,5 @@
-import { ActionIcon } from "@mantine/core";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
-import { FileText, Trash2 } from "lucide-react";
+import { FileText } from "lucide-react";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { call } from "../../api/http";
@@ -13,6 +12,7 @@ import { FOLLOWED, Follower } from "../parts/Follower";
 import { Loaded } from "../parts/Loaded";
 import { Notes } from "../parts/Notes";
 import parts from "../parts/Parts.module.css";
+import { RemoveButton } from "../parts/RemoveButton";
 import { Sendings } from "../parts/Sendings";
 import { State, type Tone } from "../parts/State";
 import { useBytes } from "../parts/useBytes";
@@ -134,15 +134,7 @@ function Entry({ document, remove }: { document: DocumentPublic; remove: () => v
           <Facts document={document} />
         </span>
         <State tone={TONES[state]}>{t(`document.${state}`)}</State>
-        <ActionIcon
-          variant="subtle"
-          color="gray"
-          size={44}
-          onClick={remove}
-          aria-label={t("documents.removeOne", { name: document.name })}
-        >
-          <Trash2 size={18} aria-hidden />
-        </ActionIcon>
+        <RemoveButton label={t("documents.removeOne", { name: document.name })} remove={remove} />
       </div>
       {isUnderWay(document) && (
         <Bar part={document.progress} label={t("documents.progress", { name: document.name })} />

@@ -1,9 +1,10 @@
-import { TextInput } from "@mantine/core";
+import { Autocomplete } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
-import { MODELS } from "../queries";
+import { MODELS, TUTORS } from "../queries";
 
-/** The name of a language model, free to be written: the engine finds it, or says what is missing. */
+/** The name of a language model, free to be written: the engine finds it, or says what is missing.
+ * Those of the other tutors are offered. */
 export function ModelField({
   model,
   change,
@@ -13,10 +14,12 @@ export function ModelField({
 }) {
   const { t } = useTranslation("admin");
   const models = useQuery(MODELS);
+  const tutors = useQuery(TUTORS);
+  const known = [...new Set((tutors.data ?? []).flatMap((tutor) => tutor.model ?? []))].sort();
   const usual = models.data?.find(({ name }) => name === "llm");
   const hint = usual?.reason ? t("tutors.modelState", { reason: usual.reason }) : t("tutors.modelHint");
   return (
-    <TextInput
+    <Autocomplete
       label={t("tutors.model")}
       description={hint}
       name="model"
@@ -25,7 +28,8 @@ export function ModelField({
       autoComplete="off"
       spellCheck={false}
       value={model ?? ""}
-      onChange={(event) => change(event.currentTarget.value || null)}
+      data={known}
+      onChange={(name) => change(name || null)}
     />
   );
 }

@@ -1,4 +1,4 @@
-import { Button, Radio, Select, Switch, Textarea, TextInput } from "@mantine/core";
+import { Button, Loader, Radio, Select, Switch, Textarea, TextInput } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
 import { useTranslation } from "react-i18next";
@@ -133,7 +133,7 @@ function Speech({ draft: { wish, change } }: { draft: Draft }) {
           value={wish.language}
           onChange={(language) => change({ language })}
         />
-        <VoiceFields voice={wish.voice} change={(voice) => change({ voice })} />
+        <VoiceFields voice={wish.voice} language={wish.language} change={(voice) => change({ voice })} />
       </div>
     </section>
   );
@@ -181,19 +181,22 @@ function Course({ draft: { wish, change } }: { draft: Pick<Draft, "wish" | "chan
   const { t } = useTranslation("admin");
   const bases = useQuery(BASES);
   const known = (bases.data ?? []).map(({ kb_id, name }) => ({ value: kb_id, label: name }));
+  const isLoading = bases.isPending && wish.kb_id !== null;
   const isListed = !wish.kb_id || known.some(({ value }) => value === wish.kb_id);
-  const data = isListed ? known : [...known, { value: wish.kb_id ?? "", label: wish.kb_id ?? "" }];
+  const data = isListed ? known : [...known, { value: wish.kb_id ?? "", label: t("tutors.baseKept") }];
   return (
     <Select
       label={t("tutors.base")}
       description={t(bases.isError ? "tutors.basesAway" : "tutors.baseHint")}
       name="base"
-      placeholder={t("tutors.noBase")}
+      placeholder={t(isLoading ? "tutors.basesLoading" : "tutors.noBase")}
+      disabled={isLoading}
+      {...(isLoading && { rightSection: <Loader size={16} aria-hidden /> })}
       nothingFoundMessage={t("bases.empty")}
       data={data}
       clearable
       clearButtonProps={{ "aria-label": t("tutors.noBase") }}
-      value={wish.kb_id}
+      value={isLoading ? null : wish.kb_id}
       onChange={(kb_id) => change({ kb_id })}
     />
   );
