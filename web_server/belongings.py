@@ -67,12 +67,16 @@ class Belongings:
         if folded(name) not in await self._at_the_engine(school):
             raise NotFound(self.none)
 
+    async def demand_free(self, school: School, name: str) -> None:
+        """Raises `Taken` for one that the engine has and no tenant: it is everybody's, and whoever
+        claimed it, were it only while a file is sent, could delete it."""
+        if folded(name) in await self._at_the_engine(school) - (await self.owners(school)).keys():
+            raise Taken(self.taken)
+
     @asynccontextmanager
     async def claimed(self, school: School, tenant_id: int, name: str) -> AsyncIterator[None]:
         """While the engine is given it, and from then on. What the engine refuses is nobody's
         again; where its answer is not known, it stays the tenant's. Raises `Taken`."""
-        if folded(name) in await self._at_the_engine(school) - (await self.owners(school)).keys():
-            raise Taken(self.taken)  # everybody's: whoever claimed it could delete it
         new = await self._claim(school, tenant_id, name)
         try:
             yield

@@ -61,6 +61,7 @@ async def add_face(
 ) -> AvatarPublic:
     """Have a face made of the body, a photo or a clip."""
     shifted = str(shift) if shift is not None else None
+    await FACES.demand_free(school, name)
     async with FACES.claimed(school, admin.id, name):
         told = await school.relays.upload(request, PATH, name=name, box=box, shift=shifted)
     return AvatarPublic.model_validate(told)

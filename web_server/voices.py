@@ -71,9 +71,7 @@ async def list_voices(admin: Admin, school: SchoolDep) -> list[VoicePublic]:
 async def add_voice(request: Request, admin: Admin, school: SchoolDep) -> VoicePublic:
     """Have a voice cloned from a recording."""
     wish = await _wish(request, school)
-    built_in = {folded(voice.name) for voice in await _known(school) if voice.kind == "built-in"}
-    if folded(wish.name) in built_in:
-        raise Taken(TAKEN)
+    await VOICES.demand_free(school, wish.name)
     async with VOICES.claimed(school, admin.id, wish.name):
         told = await school.engine.post(PATH, wish.model_dump())
     return VoicePublic.model_validate(told)

@@ -109,4 +109,4 @@ async def test_a_page_that_is_not_built_says_how(tmp_path: Path) -> None:
         async with site.http() as http:
             answer = await http.get("/")
             assert answer.status_code == 503
-            assert "npm run build" in answer.text
+            assert "make page" in answer.text

@@ -31,10 +31,14 @@ class Engine:
 
     def app(self) -> FastAPI:
         app = FastAPI()
+        app.get("/v1/avatars")(self.none)
         app.post("/v1/avatars", status_code=202)(self.upload)
         app.get("/v1/avatars/{name}/events")(self.events)
         app.get("/v1/avatars/{name}/picture.webp")(self.picture)
         return app
+
+    async def none(self) -> list[object]:
+        return []
 
     async def upload(self, request: Request) -> dict[str, object]:
         self.queries.append(request.url.query)

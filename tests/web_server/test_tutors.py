@@ -76,7 +76,6 @@ async def test_a_tutor_from_its_making_to_its_end(
 @pytest.mark.parametrize(
     ("wrong", "word"),
     [
-        ({"face": "nobody"}, "nobody"),
         ({"voice": {"name": "nosuch"}}, "nosuch"),
         ({"voice": {"rate": 9}}, "rate"),
         ({"name": ""}, "name"),
