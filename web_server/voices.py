@@ -10,7 +10,6 @@ from sqlalchemy import select
 from web_server.access import Admin, School, SchoolDep
 from web_server.belongings import Belongings, folded
 from web_server.engine import segment
-from web_server.errors import Taken
 from web_server.sentences import Sentence
 from web_server.tables import TutorRow, VoiceRow
 from wire.names import GivenName
