@@ -13,7 +13,17 @@ from importlib.metadata import version
 from typing import Annotated, cast
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request, Response, WebSocket
+from fastapi import (
+    APIRouter,
+    Depends,
+    FastAPI,
+    HTTPException,
+    Path,
+    Query,
+    Request,
+    Response,
+    WebSocket,
+)
 from fastapi.exception_handlers import request_validation_exception_handler
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -155,6 +165,18 @@ async def get_session(session_id: str, services: ServicesDep) -> SessionPublic:
 @management.delete("/sessions/{session_id}", status_code=204)
 async def delete_session(session_id: str, services: ServicesDep) -> Response:
     await services.sessions.end(session_id_in(session_id))
+    services.switchboard.look_now()
+    return Response(status_code=204)
+
+
+@management.delete("/students/{student_id}", status_code=204)
+async def delete_student(
+    student_id: Annotated[Id, Path()], request: Request, services: ServicesDep
+) -> Response:
+    """All that is known of a student: their sessions, also those that live, with what was said in
+    them, and what tutors remember."""
+    await request.app.state.memories.forget(student_id)
+    await services.sessions.forget(student_id)
     services.switchboard.look_now()
     return Response(status_code=204)
 

@@ -135,9 +135,9 @@ class Sessions:
         """Raises `NotFound` when it is over already, `EngineAway`."""
         if row.status != "active":
             raise NotFound(NO_SESSION)
-        await self.end_at_engine(row.engine_session_id)
+        await self._end_at_engine(row.engine_session_id)
 
-    async def end_at_engine(self, session_id: str) -> None:
+    async def _end_at_engine(self, session_id: str) -> None:
         try:
             await self._engine.delete(f"/v1/sessions/{session_id}")
         except EngineRefused as refused:
@@ -165,14 +165,13 @@ class Sessions:
     async def finish_endings(self, session_ids: Iterable[str]) -> None:
         for session_id in session_ids:
             try:
-                await self.end_at_engine(session_id)
+                await self._end_at_engine(session_id)
             except (EngineAway, EngineRefused) as later:
                 logger.warning("A session is yet to be ended: %s", later.sentence)
                 return
 
-    async def endings(self, **whose: int) -> list[str]:
+    async def endings(self) -> list[str]:
         wanted = select(SessionRow.engine_session_id).where(SessionRow.status == "ending")
-        wanted = wanted.filter_by(**whose)
         async with self._database.reading() as rows:
             return list(await rows.scalars(wanted.limit(ENDINGS_AT_ONCE)))
 

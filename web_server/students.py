@@ -115,16 +115,11 @@ def _apply(change: StudentChange, password_hash: str | None, row: UserRow) -> No
 
 @students.delete("/{student_id}", status_code=204)
 async def delete_student(student: OwnStudent, school: SchoolDep) -> Response:
-    """For good, with what the tutors remember. While the engine is away nothing is deleted, since
-    its part would stay behind."""
+    """For good, with all that was said and what the tutors remember. While the engine is away
+    nothing is deleted, since its part would stay behind."""
     await _set_active(school, student.id, False)  # so that nothing new begins meanwhile
     try:
-        sessions = Sessions.of(school)
-        for row, _ in await sessions.live(student_id=student.id):
-            await sessions.end(row)
-        for session_id in await sessions.endings(student_id=student.id):
-            await sessions.end_at_engine(session_id)
-        await school.engine.delete(f"/v1/students/{student.id}/memory")
+        await school.engine.delete(f"/v1/students/{student.id}")
     except WebError:
         await _set_active(school, student.id, student.active)
         raise

@@ -1,4 +1,5 @@
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -23,21 +24,22 @@ LISTENS = (
 
 
 @contextmanager
-def kept(state: Path, *command: str) -> Iterator["subprocess.Popen[str]"]:
+def kept(
+    state: Path, *command: str, log: int = subprocess.STDOUT
+) -> Iterator["subprocess.Popen[str]"]:
     process = subprocess.Popen(
         [sys.executable, "-m", "cli.keeper", str(state), *command],
         cwd=PROJECT,
         stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
+        stderr=log,
         text=True,
+        start_new_session=True,
     )
     try:
         yield process
     finally:
-        with suppress(psutil.NoSuchProcess):
-            for child in psutil.Process(process.pid).children():
-                child.kill()
-        process.kill()
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # also what a keeper that died has left
         process.communicate()
 
 
@@ -98,6 +100,24 @@ async def test_told_to_end_it_ends_what_it_keeps(number: signal.Signals, tmp_pat
         said, _ = keeper.communicate(timeout=LIMIT_S)
         assert said == "heard\n"
         assert not psutil.pid_exists(pid)
+
+
+@pytest.mark.parametrize("full", ["state", "log"])
+async def test_what_cannot_be_written_down_is_kept_all_the_same(full: str, tmp_path: Path) -> None:
+    state = tmp_path / ("gone/state.json" if full == "state" else "state.json")
+    log = os.open("/dev/full" if full == "log" else os.devnull, os.O_WRONLY)
+    try:
+        with kept(state, sys.executable, "-c", LISTENS, log=log) as keeper:
+            assert keeper.stdout is not None
+            assert keeper.stdout.readline() == "here\n"
+            (child,) = psutil.Process(keeper.pid).children()
+            child.kill()
+            assert keeper.stdout.readline() == "here\n", "it was started again"
+            keeper.send_signal(signal.SIGTERM)
+            said, _ = keeper.communicate(timeout=LIMIT_S)
+            assert said == "heard\n"
+    finally:
+        os.close(log)
 
 
 def test_it_costs_no_more_than_python_itself() -> None:

@@ -14,9 +14,11 @@ import psutil
 import pytest
 
 from cli.companion import Companion
-from cli.house import House
+from cli.engine import Wish
+from cli.errors import StartFailed
+from cli.house import House, Start
 from cli.surroundings import settings_in_force
-from cli.up import _show_page
+from cli.up import _show_page, _started_web
 from cli.web import web_settings_in_force, web_url
 from tests.cli.conftest import Tutor
 from tests.cli.test_up import SERVING, Stand, attached, stand_in
@@ -181,6 +183,40 @@ def test_a_taken_port_is_told_before_the_engine_starts(stand_in: Stand, tutor: T
     assert "WEB_PORT" in result.stderr
     assert "--no-web" in result.stderr
     assert house().engine.files.record() is None
+
+
+def test_a_restart_on_a_taken_port_stops_nothing(
+    stand_in: Stand, tutor: Tutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in(SERVING)
+    assert tutor("up").exit_code == 0
+    before = house().engine.files.running(), web().running()
+    with socket.socket() as other, monkeypatch.context() as moved:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        moved.setenv("WEB_PORT", str(port))
+        result = tutor("restart")
+    assert result.exit_code == 1
+    assert f"Port {port} is taken by" in result.stderr
+    assert (house().engine.files.running(), web().running()) == before
+    assert None not in before
+    assert answers()
+
+
+def test_a_web_server_is_not_started_behind_an_engine_that_was_stopped(
+    stand_in: Stand, tutor: Tutor
+) -> None:
+    """By a `tutor down` elsewhere, while this `tutor up` waited for it."""
+    stand_in(SERVING)
+    assert tutor("up", "--no-web").exit_code == 0
+    record = house().engine.files.running()
+    assert record is not None
+    plan = house().plan(Start(Wish(Path("serve.yaml"))))
+    assert tutor("down").exit_code == 0
+    with pytest.raises(StartFailed, match="stopped meanwhile"):
+        _started_web(house(), plan, record)
+    assert web().record() is None
 
 
 def test_the_engine_alone_stays_alone(stand_in: Stand, tutor: Tutor) -> None:

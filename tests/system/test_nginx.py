@@ -168,6 +168,7 @@ def nginx() -> str:
     return found
 
 
+# As a distribution's own, with a log for whatever has none.
 MAIN = """
 {user}
 daemon off;
@@ -175,7 +176,7 @@ worker_processes 1;
 pid {home}/nginx.pid;
 events {{ worker_connections 64; }}
 http {{
-    access_log off;
+    access_log {home}/access.log;
     client_body_temp_path {home}/body;
     proxy_temp_path {home}/proxy;
     fastcgi_temp_path {home}/fastcgi;
@@ -292,10 +293,15 @@ def started(home: Path) -> Iterator[None]:
 
 
 def answers(context: ssl.SSLContext, url: str) -> bool:
+    return status(context, url) == 200
+
+
+def status(context: ssl.SSLContext, url: str, headers: dict[str, str] | None = None) -> int | None:
+    """None: nobody answers."""
     try:
-        return httpx.get(url, verify=context).status_code == 200
+        return httpx.get(url, verify=context, headers=headers).status_code
     except httpx.HTTPError:
-        return False
+        return None
 
 
 def test_nginx_finds_no_fault(tmp_path: Path) -> None:
@@ -326,6 +332,28 @@ async def test_page_progress_uploads_and_sockets_pass(tmp_path: Path) -> None:
     log = (tmp_path / "virtual-tutor.log").read_text()
     assert "/api/ws/proxy/user/1" in log
     assert "secret" not in log
+
+
+async def test_no_log_has_a_token_while_the_servers_behind_are_away(tmp_path: Path) -> None:
+    port = free_port()
+    configured(tmp_path, port, f"http://127.0.0.1:{free_port()}", f"http://127.0.0.1:{free_port()}")
+    found = re.search(r"listen (127\.0\.0\.1:\d+);", (tmp_path / "virtual-tutor.conf").read_text())
+    assert found is not None
+    context = ssl.create_default_context(cafile=str(tmp_path / "tutor.pem"))
+    socket = {"Connection": "Upgrade", "Upgrade": "websocket"}
+    paths = ("/api/ws/proxy/user/1", "/ws/user_1")
+    with started(tmp_path):
+        await eventually(lambda: status(context, f"https://127.0.0.1:{port}/") == 502, 60)
+        for path in paths:
+            for address, expected in ((f"https://127.0.0.1:{port}", 502), (f"http://{found[1]}", 301)):
+                url = f"{address}{path}?token=secret"
+                assert status(context, url, socket) == expected
+    logs = {file.name: file.read_text() for file in tmp_path.glob("*.log")}
+    for path in paths:
+        assert path in logs["virtual-tutor.log"]
+    assert {"error.log", "access.log"} <= logs.keys()
+    for name, log in logs.items():
+        assert "secret" not in log, name
 
 
 async def demand_headers(http: httpx.AsyncClient, port: int) -> None:

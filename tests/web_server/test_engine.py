@@ -32,6 +32,12 @@ def html() -> Response:
     return Response("<h1>Bad gateway</h1>", 404, media_type="text/html")
 
 
+@app.api_route("/other", methods=["GET", "POST", "PUT"])
+def other() -> Response:
+    """As any program does that was given the engine's port."""
+    return Response("<title>Another program</title>", media_type="text/html")
+
+
 @app.get("/slow")
 async def slow(request: Request) -> None:
     """Until the caller has gone."""
@@ -73,6 +79,21 @@ async def test_its_own_trouble_is_that_it_is_away(engine: EngineClient, address:
         await engine.get(address)
     assert "Because" not in away.value.sentence
     assert ("ENGINE_API_KEY" in away.value.sentence) is (address == "/fails/401")
+
+
+async def test_another_program_at_its_address_is_that_it_is_away(engine: EngineClient) -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"photo"
+
+    for answer in (
+        engine.get("/other"),
+        engine.post("/other", {}),
+        engine.put("/other", {}),
+        engine.upload("/other", pieces()),
+    ):
+        with pytest.raises(EngineAway) as away:
+            await answer
+        assert away.value.headers["Retry-After"]
 
 
 async def test_wrong_fields_become_one_sentence(engine: EngineClient) -> None:

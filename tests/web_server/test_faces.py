@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 
 import cv2
 import httpx
@@ -69,6 +70,37 @@ async def test_what_the_engine_refuses_is_nobodys(site: Site, people: People) ->
         assert (await upload(other, "Text")).status_code == 202
         assert (await admin.delete("/api/admin/faces/anna")).status_code == 404
         assert (await other.delete("/api/admin/faces/Text")).status_code == 204
+
+
+async def names(http: httpx.AsyncClient) -> list[str]:
+    return [face["name"] for face in (await http.get("/api/admin/faces")).json()]
+
+
+async def test_a_face_that_nobody_has_stays_everybodys(
+    site: Site, people: People, gateway: Running
+) -> None:
+    """One that came to the engine by its own address."""
+    async with gateway.http() as http:
+        made = await http.post("/v1/avatars", params={"name": "Common"}, content=photo())
+        assert made.status_code == 202
+    address = "/api/admin/faces/Common"
+    async with site.as_(people.ada) as admin, site.as_(people.bo) as other:
+
+        async def slowly() -> AsyncIterator[bytes]:
+            yield photo()
+            for _ in range(10):
+                assert "Common" in await names(other)
+                assert (await admin.delete(address)).status_code == 404
+
+        for name in ("Common", "common"):
+            wish = {"name": name}
+            claimed = await admin.post("/api/admin/faces", params=wish, content=slowly())
+            assert (claimed.status_code, "already" in claimed.json()["detail"]) == (409, True)
+        for one in (admin, other):
+            assert "Common" in await names(one)
+            assert (await one.delete(address)).status_code == 404
+    async with gateway.http() as http:
+        assert (await http.delete("/v1/avatars/Common")).status_code == 204
 
 
 async def test_a_face_that_a_tutor_has_stays(site: Site, people: People, gateway: Running) -> None:

@@ -107,6 +107,22 @@ async def test_bad_messages_get_the_engines_answer(engine: Running, web: Web) ->
         assert await talk.ask(type="ping") == {"type": "pong"}
 
 
+@pytest.mark.parametrize("word", ["hello", "login"])
+async def test_a_message_too_deep_to_read_is_the_engines_to_refuse(
+    engine: Running, web: Web, caplog: pytest.LogCaptureFixture, word: str
+) -> None:
+    servers = logging.getLogger("uvicorn")  # which hands nothing on
+    servers.addHandler(caplog.handler)
+    try:
+        async with web.conversation(engine) as (_, talk):
+            await talk.socket.send("[" * 4000 + f'"{word}"')
+            assert (await talk.receive())["code"] == "invalid_json"
+            assert await talk.ask(type="ping") == {"type": "pong"}
+    finally:
+        servers.removeHandler(caplog.handler)
+    assert not [record for record in caplog.records if record.exc_info]
+
+
 async def test_too_large_a_message_is_refused_and_the_socket_stays(
     engine: Running, web: Web
 ) -> None:

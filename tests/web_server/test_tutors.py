@@ -103,6 +103,53 @@ async def test_what_cannot_be_changes_nothing(
         await admin.delete(address)
 
 
+async def test_a_face_that_there_is_not_is_told_without_naming_others(
+    site: Site, people: People, gateway: Running
+) -> None:
+    async with site.as_(people.ada) as admin:
+        tutor = (await admin.post("/api/admin/tutors", json=WHOLE)).json()
+        address = f"/api/admin/tutors/{tutor['id']}"
+        wrong = {**WHOLE, "name": "Tom", "face": "nobody"}
+        for refused in (
+            await admin.post("/api/admin/tutors", json=wrong),
+            await admin.put(address, json=wrong),
+        ):
+            assert refused.status_code == 404
+            for face in ("mei", "anna", "david"):
+                assert face not in refused.json()["detail"]
+        assert (await admin.get(address)).json() == tutor
+        there = await at_engine(gateway, tutor["id"])
+        assert there is not None
+        assert (there["name"], there["face"]) == ("Tess", "anna")
+        await admin.delete(address)
+
+
+async def test_deleting_a_tutor_ends_its_lessons(
+    site: Site, people: People, gateway: Running
+) -> None:
+    async with site.as_(people.ada) as admin, site.as_(people.ann) as student:
+        going, staying = [
+            (await admin.post("/api/admin/tutors", json=WHOLE)).json()["id"] for _ in range(2)
+        ]
+        lessons = {}
+        for tutor_id in (going, staying):
+            begun = await student.post("/api/student/sessions", json={"tutor_id": tutor_id})
+            lessons[tutor_id] = begun.raise_for_status().json()["session_id"]
+        assert (await admin.delete(f"/api/admin/tutors/{going}")).status_code == 204
+        for tutor_id, status in ((going, 404), (staying, 200)):
+            own = await student.get(f"/api/student/sessions/{lessons[tutor_id]}")
+            assert own.status_code == status
+            async with gateway.http() as http:
+                there = await http.get(f"/v1/sessions/{lessons[tutor_id]}")
+            assert there.status_code == status
+        kept = {
+            one["id"]: one["status"]
+            for one in (await student.get("/api/student/conversations")).json()
+        }
+        assert (kept[lessons[going]], kept[lessons[staying]]) == ("ended", "active")
+        assert (await admin.delete(f"/api/admin/tutors/{staying}")).status_code == 204
+
+
 async def test_while_the_engine_is_away_nothing_changes(tmp_path: Path, gateway: Running) -> None:
     settings = settings_for(tmp_path, gateway.url)
     people = await move_in(settings)

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from fastapi import FastAPI, HTTPException
 
 from tests.media import wav
 from tests.running import Running, base64_of
@@ -142,6 +143,44 @@ async def test_what_was_sent_is_never_told_back(site: Site, people: People) -> N
         refused = await admin.post(VOICES, json={"name": 5, "recording": secret, "more": secret})
         assert refused.status_code == 422
         assert secret not in refused.text
+
+
+async def test_a_voice_that_nobody_has_stays_everybodys(
+    site: Site, people: People, gateway: Running
+) -> None:
+    """One that came to the engine by its own address."""
+    async with gateway.http() as http:
+        assert (await http.post("/v1/voices", json=wish("Common"))).status_code == 201
+    async with site.as_(people.ada) as admin, site.as_(people.bo) as other:
+        for name in ("Common", "common"):
+            assert (await add(admin, name)).status_code == 409
+        for one in (admin, other):
+            assert "Common" in await names(one)
+            assert (await one.delete(f"{VOICES}/Common")).status_code == 404
+    async with gateway.http() as http:
+        assert (await http.delete("/v1/voices/Common")).status_code == 204
+
+
+async def test_nor_becomes_it_a_tenants_by_an_answer_that_got_lost(
+    site: Site, people: People
+) -> None:
+    engine = FastAPI()
+
+    @engine.get("/v1/voices")
+    def voices() -> list[dict[str, Any]]:
+        return [{"name": "Common", "engine": "coqui", "language": None, "kind": "cloned"}]
+
+    @engine.post("/v1/voices")
+    def lost() -> None:
+        raise HTTPException(500)
+
+    with served(engine) as url:
+        settings = site.settings.model_copy(update={"engine_url": url})
+        with open_site(settings) as broken:
+            async with broken.as_(people.ada) as admin, broken.as_(people.bo) as other:
+                assert (await add(admin, "common")).status_code == 409
+                assert await names(other) == ["Common"]
+                assert (await admin.delete(f"{VOICES}/Common")).status_code == 404
 
 
 async def test_a_voice_that_may_be_there_stays_the_tenants(site: Site, people: People) -> None:
