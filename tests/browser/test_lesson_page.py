@@ -147,18 +147,24 @@ async def test_what_was_heard_is_left_of_an_interrupted_answer(tmp_path: Path, d
             assert browser.complaints == []
 
 
-async def test_a_session_that_ended_is_followed_by_another(tmp_path: Path, dist: Path) -> None:
+async def test_a_lesson_that_was_ended_is_told_and_another_begins_when_it_is_wanted(
+    tmp_path: Path, dist: Path
+) -> None:
     with school(tmp_path, dist) as (engine, url):
         async with pupil(tmp_path, url, NO_WEBRTC) as browser:
             await seen(browser, "link() === 'socket'")
             [before] = await sessions(engine)
             async with engine.http() as http:
                 await http.delete(f"/v1/sessions/{before}")
-            await seen(browser, "link() === 'reconnecting'")
+            over = "document.querySelector('[role=alert]').innerText.includes('lesson has ended')"
+            await seen(browser, f"!link() && {over} && named('Begin the lesson')")
+            assert await sessions(engine) == []
+            await browser.value("named('Begin the lesson').click()")
             await ask(browser, "Are you there?")
             await seen(browser, f"said().some(one => one[1].includes('{ANSWER}'))")
             [after] = await sessions(engine)
             assert after != before
+            assert not await browser.value(over), "it is no longer so"
 
 
 async def test_a_tutor_is_seen_live(tmp_path: Path, dist: Path) -> None:

@@ -81,7 +81,7 @@ export const BLANK: View = {
 };
 
 const MOST_NOTICES = 3; // more would cover the lesson
-const AWAY = ["engine_away", "server_away"]; // told until it is back
+const AWAY = ["engine_away", "server_away", "lesson_over"]; // told until there is a lesson again
 const MOST_OVER = 50; // turns end within minutes; nothing comes of the fiftieth before
 
 export function activityOf(view: View): Activity {
