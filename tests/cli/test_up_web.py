@@ -209,7 +209,8 @@ def test_a_web_server_is_not_started_behind_an_engine_that_was_stopped(
 ) -> None:
     """By a `tutor down` elsewhere, while this `tutor up` waited for it."""
     stand_in(SERVING)
-    assert tutor("up", "--no-web").exit_code == 0
+    begun = tutor("up", "--no-web")
+    assert begun.exit_code == 0, begun.output
     record = house().engine.files.running()
     assert record is not None
     plan = house().plan(Start(Wish(Path("serve.yaml"))))

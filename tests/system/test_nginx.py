@@ -345,15 +345,22 @@ async def test_no_log_has_a_token_while_the_servers_behind_are_away(tmp_path: Pa
     with started(tmp_path):
         await eventually(lambda: status(context, f"https://127.0.0.1:{port}/") == 502, 60)
         for path in paths:
-            for address, expected in ((f"https://127.0.0.1:{port}", 502), (f"http://{found[1]}", 301)):
+            for address, expected in (
+                (f"https://127.0.0.1:{port}", 502),
+                (f"http://{found[1]}", 301),
+            ):
                 url = f"{address}{path}?token=secret"
                 assert status(context, url, socket) == expected
-    logs = {file.name: file.read_text() for file in tmp_path.glob("*.log")}
+    logs = logs_in(tmp_path)
     for path in paths:
         assert path in logs["virtual-tutor.log"]
     assert {"error.log", "access.log"} <= logs.keys()
     for name, log in logs.items():
         assert "secret" not in log, name
+
+
+def logs_in(home: Path) -> dict[str, str]:
+    return {file.name: file.read_text() for file in home.glob("*.log")}
 
 
 async def demand_headers(http: httpx.AsyncClient, port: int) -> None:

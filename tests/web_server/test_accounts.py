@@ -1,23 +1,31 @@
 """Logging in, and one's own account; on SQLite and PostgreSQL."""
 
 import asyncio
+import threading
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from argon2 import PasswordHasher
 
-from tests.running import Running
+from tests.running import Running, eventually
 from tests.web_server.schools import (
     PASSWORD,
+    QUICK,
     People,
     Site,
     move_in,
     open_site,
     settings_for,
 )
+from web_server.app import opened
 from web_server.errors import Crowded
 from web_server.login_limit import OF_ACCOUNT_AND_ADDRESS
 from web_server.passwords import AT_ONCE, MAX_WAITING, Passwords
+from web_server.tables import UserRow
+
+CLASS = 60
+"""More than wrong passwords are taken from one address."""
 
 
 async def test_a_login_says_who_it_is_and_for_how_long(site: Site, people: People) -> None:
@@ -142,3 +150,47 @@ async def test_logins_wait_for_each_other_up_to_a_bound() -> None:
             await passwords.fits("x", stored)
     assert AT_ONCE < MAX_WAITING
     assert await passwords.fits("open sesame", stored)
+
+
+async def test_a_class_behind_one_address_logs_in_at_once(
+    tmp_path: Path, gateway: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All are there before the first password has been looked at."""
+    settings = settings_for(tmp_path, gateway.url)
+    people = await move_in(settings)
+    emails = [f"s{number}@school.example" for number in range(CLASS)]
+    now, hashed = datetime.now(UTC), QUICK.hash(PASSWORD)
+    async with opened(settings) as school, school.database.writing() as rows:
+        rows.add_all(
+            UserRow(
+                admin_id=people[people.ada],
+                email=email,
+                name=email,
+                password_hash=hashed,
+                created_at=now,
+            )
+            for email in emails
+        )
+    with open_site(settings) as site:
+        passwords = site.app.state.school.passwords
+        all_there = threading.Event()
+
+        def reckon(password: str, stored: str | None) -> str:
+            all_there.wait()
+            return Passwords._reckon(passwords, password, stored)
+
+        with monkeypatch.context() as slow:
+            slow.setattr(passwords, "_reckon", reckon)
+            logins = [asyncio.create_task(site.token(email)) for email in emails]
+            try:
+                await eventually(lambda: passwords._waiting == CLASS, 60)
+            finally:
+                all_there.set()
+            assert len(set(await asyncio.gather(*logins))) == CLASS
+        async with site.http() as http:
+            guess = {"email": emails[0], "password": "not it"}
+            told = [
+                (await http.post("/api/auth/login", json=guess)).status_code
+                for _ in range(OF_ACCOUNT_AND_ADDRESS + 1)
+            ]
+        assert told == [401] * OF_ACCOUNT_AND_ADDRESS + [429]

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 
 from tests.running import Running
 from tests.web_server.schools import (
@@ -19,6 +19,7 @@ from tests.web_server.schools import (
 )
 from web_server.app import opened
 from web_server.demo import ADMIN, STUDENT
+from web_server.settings import WebSettings
 from web_server.tables import TutorRow
 
 TOO_GREAT = 2**63
@@ -94,10 +95,33 @@ async def test_texts_and_numbers_that_no_database_takes_are_wrong_fields(
 async def test_a_documents_name_leads_to_no_other_address_of_the_engine(
     site: Site, people: People
 ) -> None:
-    async with site.as_(people.ada) as admin:
-        for name in ("%2E%2E", "..%2F..%2F..%2Ftutors%2F1", "a%0D%0Ab", "%2E"):
-            refused = await admin.delete(f"{KNOWLEDGE}/none/documents/{name}")
-            assert refused.status_code in (404, 422), name
+    """Whatever the engine is asked stays one part of an address, below the base."""
+    asked, engine = list[str](), FastAPI()
+
+    @engine.api_route("/{path:path}", methods=["POST", "DELETE"])
+    async def take(request: Request) -> dict[str, Any]:
+        asked.append(request.scope["raw_path"].decode())
+        return {"kb_id": "1/a", "documents": 0, "passages": 0, "embedder": None}
+
+    parts = ["..%2F..%2F..%2Ftutors%2F1", "a%2F..%2Fb", "tutors%3Fid%3D1%23", "%252E%252E", "%5C.."]
+    with served(engine) as url, open_site(before(site, url)) as other:
+        async with other.as_(people.ada) as admin:
+            made = await admin.post(KNOWLEDGE, json={"name": "Physics"})
+            base = made.raise_for_status().json()["kb_id"]
+            asked.clear()
+            for name in ("%2E%2E", "%2E", "a%0D%0Ab"):
+                refused = await admin.delete(f"{KNOWLEDGE}/{base}/documents/{name}")
+                assert refused.status_code in (404, 422), name
+            assert asked == []
+            for name in parts:
+                await admin.delete(f"{KNOWLEDGE}/{base}/documents/{name}")
+    above = f"/v1/knowledge/{people[people.ada]}%2F{base}/documents"
+    assert asked == [f"{above}/{name}" for name in parts]
+
+
+def before(site: Site, engine_url: str) -> WebSettings:
+    """Of another server of the same people."""
+    return site.settings.model_copy(update={"engine_url": engine_url})
 
 
 async def test_the_demos_logins_are_for_this_machine_alone(

@@ -6,14 +6,16 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from sqlalchemy import text
 
 from foundation.database import Transactions
 from serve_app.settings import Settings
 from tests.running import Running, free_port, plain, stub_engines
-from tests.web_server.schools import People, Site, move_in, open_site, settings_for
+from tests.web_server.schools import People, Site, move_in, open_site, served, settings_for
 from web_server.app import opened
 from web_server.sessions import Sessions
+from web_server.tables import TutorRow
 
 TUTOR = {"name": "Tess", "face": "anna", "published": True}
 
@@ -131,6 +133,44 @@ async def stored(database: Transactions) -> list[dict[str, object]]:
         return [
             dict(row) for row in (await rows.execute(text("SELECT * FROM web_sessions"))).mappings()
         ]
+
+
+async def test_an_account_that_is_closed_while_a_session_begins_gets_none(
+    site: Site, people: People
+) -> None:
+    engine, begun, ended = FastAPI(), list[str](), list[str]()
+
+    @engine.post("/v1/sessions")
+    async def begin() -> dict[str, str]:
+        begun.append(str(uuid4()))
+        await change(active=False)
+        url = f"ws://127.0.0.1:1/ws/ws/{begun[-1]}"
+        return {"session_id": begun[-1], "engine_url": url, "engine_token": "t", "status": "active"}
+
+    @engine.delete("/v1/sessions/{session_id}", status_code=204)
+    async def end(session_id: str) -> None:
+        ended.append(session_id)
+
+    async def change(active: bool) -> None:
+        async with site.as_(people.bo) as admin:
+            address = f"/api/admin/students/{people[people.ben]}"
+            (await admin.patch(address, json={"active": active})).raise_for_status()
+
+    async with opened(site.settings) as school:
+        async with school.database.writing() as rows:
+            tutor = TutorRow(tenant_id=people[people.bo], name="B", face="anna", published=True)
+            rows.add(tutor)
+        with served(engine) as url:
+            settings = site.settings.model_copy(update={"engine_url": url})
+            with open_site(settings) as other:
+                async with other.as_(people.ben) as student:
+                    wish = {"tutor_id": tutor.id}
+                    refused = await student.post("/api/student/sessions", json=wish)
+        assert refused.status_code == 404, refused.text
+        assert begun == ended
+        assert len(ended) == 1
+        assert begun[0] not in [row["engine_session_id"] for row in await stored(school.database)]
+    await change(active=True)
 
 
 @pytest.mark.parametrize("enabled", [True, False])

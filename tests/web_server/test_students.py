@@ -80,6 +80,26 @@ async def test_closing_an_account_ends_its_logins_and_conversations(
         await site.token(people.ben)
 
 
+async def test_deleting_a_student_ends_also_what_the_engine_was_yet_to_be_told(
+    site: Site, people: People, gateway: Running
+) -> None:
+    async with site.as_(people.bo) as admin:
+        eli = {**EVE, "email": "eli@other.example"}
+        made = (await admin.post("/api/admin/students", json=eli)).raise_for_status().json()
+        tutor = {"name": "Tess", "face": "anna", "published": True}
+        wish = {"tutor_id": (await admin.post("/api/admin/tutors", json=tutor)).json()["id"]}
+        async with site.http(await site.token(eli["email"], eli["password"])) as student:
+            begun = (await student.post("/api/student/sessions", json=wish)).raise_for_status()
+        session_id = begun.json()["session_id"]
+        async with opened(site.settings) as school:  # as when the engine was away
+            await Sessions.of(school).mark([session_id], "ending")
+        async with gateway.http() as http:
+            assert (await http.get(f"/v1/sessions/{session_id}")).status_code == 200
+            deleted = await admin.delete(f"/api/admin/students/{made['id']}")
+            assert deleted.status_code == 204
+            assert (await http.get(f"/v1/sessions/{session_id}")).status_code == 404
+
+
 async def test_while_the_engine_is_away_accounts_are_closed_but_not_deleted(
     tmp_path: Path, gateway: Running
 ) -> None:
