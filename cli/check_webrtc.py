@@ -19,7 +19,7 @@ from cli.client import ANSWER_LIMIT_S, Client, Event, Silent, Talk
 from cli.errors import CommandError
 from cli.evidence import Wrong
 from cli.live import Peer, ice_servers, rate
-from serve_app.settings import is_loopback
+from foundation.settings import is_loopback
 from serve_app.webrtc.ice import IceNetwork
 from wire.events import IceServer
 

@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 from websockets.sync.client import ClientConnection, connect
 
 from cli.errors import CommandError, EngineNotRunning, Refused, WrongUsage
-from serve_app.settings import is_loopback
+from foundation.settings import is_loopback
 from wire.rest import (
     Health,
     KnowledgePublic,

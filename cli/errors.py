@@ -3,6 +3,7 @@
 CommandError              exit code 1: it could not be done
 ├── EngineNotRunning      nothing there to talk to
 ├── StartFailed           the graph did not come up
+│   └── CompanionFailed   the engine did, and what belongs beside it did not
 ├── Refused               the engine said no
 └── WrongUsage            exit code 2: asked in a way that cannot be meant
 """
@@ -29,6 +30,10 @@ class StartFailed(CommandError):
     def __init__(self, sentence: str, details: list[str] | None = None, remedy: str = "") -> None:
         super().__init__(sentence, remedy)
         self.details = details or []
+
+
+class CompanionFailed(StartFailed):
+    """The engine runs, but not what was to run beside it."""
 
 
 class Refused(CommandError):

@@ -1,6 +1,6 @@
 """The `tutor` command.
 
-    up, down, restart   start and stop the engine       cli/up.py
+    up, down, restart   start and stop all              cli/up.py
     status              what runs, and how it is        cli/status.py
     check               everything a client does, once  cli/check.py
     chat                talk with a tutor               cli/chat.py
@@ -28,7 +28,7 @@ from cli.tutors import tutors
 
 app = typer.Typer(
     name="tutor",
-    help="Start, stop, check and try the Virtual Tutor engine.",
+    help="Start, stop, check and try Virtual Tutor.",
     epilog="Exit codes: 0 fine, 1 failed, 2 wrong usage or wrong setting. "
     "Settings come from the environment or a file `.env`.",
     no_args_is_help=True,
@@ -60,29 +60,49 @@ def main() -> None:
 
 
 @app.command()
-def up(
+def up(  # noqa: PLR0913 - typer makes an option of each argument
     config: Config = DEFAULT_CONFIG,
     foreground: Foreground = False,
     plain_serve: PlainServe = False,
     wait: Wait = DEFAULT_WAIT_S,
+    no_web: Annotated[
+        bool, typer.Option("--no-web", help="The engine alone, without the web server.")
+    ] = False,
+    no_open: Annotated[
+        bool, typer.Option("--no-open", help="Do not show the page in a browser.")
+    ] = False,
+    public: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST",
+            help="Check that browsers elsewhere can use it under this name, and print what they "
+            "and the firewall need.",
+        ),
+    ] = None,
+    tunnel: Annotated[
+        bool, typer.Option("--tunnel", help="Also open the tunnel of configs/frpc.toml.")
+    ] = False,
 ) -> None:
-    """Start the engine in the background, and wait until it is ready."""
+    """Start engine and web server in the background, and wait until they are ready."""
     with told():
-        from cli.engine import Engine, Wish
+        from cli.engine import Wish
+        from cli.house import House, Start
         from cli.up import up
 
-        engine = Engine(settings_in_force())
-        up(engine, Wish(config, plain_serve), foreground=foreground, limit_s=wait)
+        start = Start(
+            Wish(config, plain_serve), not no_web, tunnel, public, not no_open, foreground, wait
+        )
+        up(House(settings_in_force()), start)
 
 
 @app.command()
 def down() -> None:
     """Stop the engine and everything that belongs to it."""
     with told():
-        from cli.engine import Engine
+        from cli.house import House
         from cli.up import down
 
-        down(Engine(settings_in_force()))
+        down(House(settings_in_force()))
 
 
 @app.command()
@@ -96,18 +116,34 @@ def restart(
         typer.Option("--plain-serve/--throughput", help="Serve's mode.", show_default="as before"),
     ] = None,
     wait: Wait = DEFAULT_WAIT_S,
+    web: Annotated[
+        bool | None, typer.Option(help="With the web server.", show_default="as before")
+    ] = None,
+    tunnel: Annotated[
+        bool | None, typer.Option(help="With the tunnel.", show_default="as before")
+    ] = None,
 ) -> None:
-    """Stop the engine and start it again, with the options it was started with."""
+    """Stop all and start it again, with the options it was started with."""
     with told():
-        from cli.engine import Engine, Wish
+        from cli.engine import Wish
+        from cli.house import House, Start
         from cli.up import restart
 
-        engine = Engine(settings_in_force())
-        before = engine.last_wish(Wish(DEFAULT_CONFIG))
+        house = House(settings_in_force())
+        before = house.last_start(Start(Wish(DEFAULT_CONFIG)))
+        graph = before.graph
         wish = Wish(
-            config or before.config, before.plain_serve if plain_serve is None else plain_serve
+            config or graph.config, graph.plain_serve if plain_serve is None else plain_serve
         )
-        restart(engine, wish, foreground=foreground, limit_s=wait)
+        start = Start(
+            wish,
+            web=before.web if web is None else web,
+            tunnel=before.tunnel if tunnel is None else tunnel,
+            opens=False,  # whoever had the page open has it still
+            foreground=foreground,
+            limit_s=wait,
+        )
+        restart(house, start)
 
 
 @app.command()
@@ -117,15 +153,16 @@ def status(
     """Show what runs: applications, engines, sessions, ports and memory."""
     with told():
         from cli import status as shown
-        from cli.engine import Engine
         from cli.errors import EngineNotRunning
+        from cli.house import House
 
+        house = House(settings_in_force())
         try:
-            found = shown.status(Engine(settings_in_force()))
+            found = shown.status(house)
         except EngineNotRunning:
+            shown.show_without_engine(house.seen(), as_json=as_json)
             if not as_json:
                 raise
-            shown.show_json({"running": False})
             raise typer.Exit(FAILED) from None
         if as_json:
             shown.show_json(found.as_json())

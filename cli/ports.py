@@ -5,12 +5,14 @@ import socket
 
 import psutil
 
-from deployments.settings import SettingsError
+from cli.errors import CommandError
+from foundation.settings import SettingsError
 from serve_app.settings import ALL_INTERFACES
 
 
-def is_free(host: str, port: int) -> bool:
-    """Whether the engine could listen there. Raises `SettingsError` when nothing ever could."""
+def is_free(host: str, port: int, setting: str = "MANAGEMENT_API") -> bool:
+    """Whether a server could listen there. Raises `SettingsError` when nothing ever could; it names
+    `{setting}_HOST` or `{setting}_PORT`."""
     try:
         family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind) as probe:
@@ -20,14 +22,26 @@ def is_free(host: str, port: int) -> bool:
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             return False
-        raise SettingsError(_unusable(host, port, error)) from error
+        raise SettingsError(_unusable(host, port, setting, error)) from error
     return True
 
 
-def _unusable(host: str, port: int, error: OSError) -> str:
+def demand_free(host: str, port: int, setting: str, otherwise: str = "") -> None:
+    """Raises `CommandError` that names who listens there, and `SettingsError`. `otherwise` is one
+    more way out, for the end of a sentence."""
+    if is_free(host, port, setting):
+        return
+    by = holder(port)
+    raise CommandError(
+        f"Port {port} is taken{f' by {by}' if by else ''}.",
+        f"Stop that program, or choose another port with {setting}_PORT{otherwise}.",
+    )
+
+
+def _unusable(host: str, port: int, setting: str, error: OSError) -> str:
     if error.errno == errno.EACCES:
-        return f"MANAGEMENT_API_PORT: {port} needs the rights of root; choose one from 1024 on."
-    return f"MANAGEMENT_API_HOST: {host} is not an address of this machine ({error.strerror})."
+        return f"{setting}_PORT: {port} needs the rights of root; choose one from 1024 on."
+    return f"{setting}_HOST: {host} is not an address of this machine ({error.strerror})."
 
 
 def holder(port: int) -> str:

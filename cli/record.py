@@ -19,19 +19,12 @@ again within two seconds."""
 
 
 @dataclass(frozen=True)
-class Record:
-    """A started engine."""
+class Leader:
+    """A started process that leads a session of its own, and all that it has started."""
 
     pid: int
-    """Of `serve run`, which leads a session of its own."""
     started_s: float
     """When that process began, in seconds since 1970."""
-    url: str
-    config: str
-    plain_serve: bool
-    log_offset: int
-    """Where in the log this run begins."""
-    haproxy_stats_port: int | None = None
 
     @property
     def alive(self) -> bool:
@@ -43,7 +36,9 @@ class Record:
             return False
 
     def processes(self) -> list[psutil.Process]:
-        """Every process of this engine that is left, also when its leader has died."""
+        """Every process of this session that is left, also when its leader has died."""
+        if self.started_s < psutil.boot_time() - CLOCK_SLACK_S:
+            return []  # of before a reboot: whoever has that number now is somebody else
         try:
             if not self._is_mine(psutil.Process(self.pid)):
                 return []  # the PID is another's, so none of the old session is left
@@ -63,6 +58,25 @@ class Record:
             )
         except (OSError, psutil.Error):
             return False
+
+
+@dataclass(frozen=True)
+class Record(Leader):
+    """A started engine; its leader is `serve run`."""
+
+    url: str
+    config: str
+    plain_serve: bool
+    log_offset: int
+    """Where in the log this run begins."""
+    haproxy_stats_port: int | None = None
+
+
+def write_whole(file: Path, record: Leader) -> None:
+    """A reader sees the old file or the new one, never half of it."""
+    half = file.with_suffix(".new")
+    half.write_text(json.dumps(asdict(record), indent=1), "utf-8")
+    half.replace(file)
 
 
 class RunFolder:
@@ -97,10 +111,7 @@ class RunFolder:
         return record if record is not None and record.alive else None
 
     def write(self, record: Record) -> None:
-        # A reader sees the old file or the new one, never half of it.
-        half = self.record_file.with_suffix(".new")
-        half.write_text(json.dumps(asdict(record), indent=1), "utf-8")
-        half.replace(self.record_file)
+        write_whole(self.record_file, record)
 
     def forget(self) -> None:
         self.record_file.unlink(missing_ok=True)

@@ -21,6 +21,7 @@ from engines.tts.choice import espeak_voices
 from serve_app.cloned_voices import VoiceStore
 from serve_app.faces import FaceNames
 from serve_app.settings import Settings
+from serve_app.tutor_store import given_tutors
 from serve_app.tutors import Tutors, read_tutors
 from serve_app.tutors_file import TutorEntry, parsed
 
@@ -45,8 +46,10 @@ class Place:
         return FaceNames(self.settings.avatars_folder)
 
     def tutors(self) -> Tutors:
-        """Raises `SettingsError`."""
-        return read_tutors(self.file, self.settings, self.faces)
+        """With those given over REST. Raises `SettingsError`."""
+        tutors = read_tutors(self.file, self.settings, self.faces)
+        tutors.give(given_tutors(self.settings.database))
+        return tutors
 
 
 def place(settings: Settings, config: Path | None) -> Place:
@@ -88,7 +91,7 @@ def rows(where: Place) -> list[Row]:
     """Raises `SettingsError`."""
     tutors = where.tutors()
     apps, faces = _applications(where), where.faces
-    named = [_row(tutors, id, entry, apps, faces) for id, entry in tutors.file.tutors.items()]
+    named = [_row(tutors, id, entry, apps, faces) for id, entry in tutors.named.items()]
     return named + [_row(tutors, None, entry, apps, faces) for entry in tutors.file.anyone]
 
 

@@ -9,9 +9,10 @@ from typing import Any
 from rich.text import Text
 
 from cli.client import Client
+from cli.companion import Seen
 from cli.dashboard import Application, applications
-from cli.engine import Engine
 from cli.errors import CommandError, EngineNotRunning
+from cli.house import House
 from cli.memory import Gpu, ReplicaUsage, Usage, gpu_memory, gpus, replica_usage, usage
 from cli.record import Record
 from cli.screen import engines_table, out, say, state, table, typed
@@ -32,6 +33,8 @@ class Status:
     usage_of: Mapping[str, ReplicaUsage] = field(default_factory=dict)
     """By application."""
     gpus: list[Gpu] = field(default_factory=list)
+    beside: list[Seen] = field(default_factory=list)
+    """The web server and the tunnel, if they were started."""
 
     def as_json(self) -> dict[str, Any]:
         record, health = self.record, self.health
@@ -49,6 +52,7 @@ class Status:
             "memory_bytes": self.usage.memory_bytes,
             "memory_measure": self.usage.measure,
             "gpus": [asdict(gpu) for gpu in self.gpus],
+            **_beside_as_json(self.beside),
         }
 
     def _app_as_json(self, app: Application) -> dict[str, Any]:
@@ -68,8 +72,9 @@ class Status:
         return found
 
 
-def status(engine: Engine) -> Status:
+def status(house: House) -> Status:
     """Raises `EngineNotRunning`."""
+    engine = house.engine
     record = engine.files.running()
     url = record.url if record else engine.url
     try:
@@ -84,7 +89,8 @@ def status(engine: Engine) -> Status:
     dashboard = engine.dashboard_of(record) if record else None
     apps = (applications(dashboard) if dashboard else None) or []
     usage_of = replica_usage({app.name: app.pids for app in apps}, gpu_memory())
-    return Status(url, record, dashboard, apps, health, usage(record), usage_of, gpus())
+    taken = usage(record)
+    return Status(url, record, dashboard, apps, health, taken, usage_of, gpus(), house.seen())
 
 
 def uptime_s(record: Record) -> float:
@@ -102,7 +108,19 @@ def show(found: Status) -> None:
     else:
         out.print(engines_table(found.health.engines, reasons=True))
     out.print()
+    if found.beside:
+        out.print(_beside_table(found.beside))
+        out.print()
     out.print(_facts(found))
+
+
+def show_without_engine(beside: list[Seen], *, as_json: bool) -> None:
+    """What runs though the engine does not."""
+    if as_json:
+        show_json({"running": False, **_beside_as_json(beside)})
+    elif beside:
+        out.print(_beside_table(beside))
+        out.print()
 
 
 def show_json(found: Mapping[str, Any]) -> None:
@@ -122,6 +140,17 @@ def _applications_table(found: Status) -> Any:
             Text(_reason(app)),
         )
     return shown
+
+
+def _beside_table(beside: list[Seen]) -> Any:
+    shown = table("beside it", "state", "address", "reason")
+    for seen in beside:
+        shown.add_row(seen.name, state(seen.state), seen.kept.url, Text(seen.reason))
+    return shown
+
+
+def _beside_as_json(beside: list[Seen]) -> dict[str, Any]:
+    return {seen.key: seen.as_json() for seen in beside}
 
 
 def _memory(taken: ReplicaUsage) -> str:

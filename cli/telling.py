@@ -7,7 +7,7 @@ import typer
 
 from cli.errors import CommandError, StartFailed
 from cli.screen import complain
-from deployments.settings import SettingsError
+from foundation.settings import SettingsError
 
 FAILED = 1
 WRONG_USAGE = 2

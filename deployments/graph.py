@@ -14,9 +14,9 @@ from deployments.backend import Backend
 from deployments.controller import Controller
 from deployments.gpu_fit import MAKE_ROOM, unplaced, why_unplaced
 from deployments.resources import Resources
-from deployments.settings import SettingsError
 from engines.base import EngineState
 from engines.errors import EngineError
+from foundation.settings import SettingsError
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from ray.serve import Application
 
 from deployments.resources import Args, application
-from deployments.settings import EngineSettings, SettingsError, read_engine_settings
+from deployments.settings import EngineSettings, read_engine_settings
 from engines.base import EngineState
 from engines.knowledge.base import Found
 from engines.knowledge.catalogue import WORDS, Catalogue
@@ -27,6 +27,7 @@ from engines.knowledge.library import Library
 from engines.knowledge.listing import Base, Entry
 from engines.knowledge.sample import put_sample
 from engines.knowledge.spool import Spool
+from foundation.settings import SettingsError
 
 PROJECT = Path(__file__).resolve().parents[1]
 

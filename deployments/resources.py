@@ -15,7 +15,7 @@ from ray.serve import Application
 from ray.serve.context import _get_global_client
 
 from deployments.gpu_fit import LOWER, GpuFraction, WrongShare, refusal, shares
-from deployments.settings import SettingsError
+from foundation.settings import SettingsError
 
 REPLICA_CPUS = 0.1
 """Logical CPUs of a replica. Small, because a node's real cores are shared by all replicas by

@@ -1,36 +1,24 @@
 """The settings that engines need, from the environment or `.env`."""
 
-import os
-import re
 from pathlib import Path
-from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field
+
+from foundation.settings import (
+    EnvironmentSettings,
+    HeaderValue,
+    Home,
+    HttpUrl,
+    OptionalHttpUrl,
+    default_home,
+    read,
+)
 
 
-class SettingsError(Exception):
-    """A setting is wrong; the sentence names it."""
-
-
-def default_home() -> Path:
-    base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-    return Path(base) / "virtual-tutor"
-
-
-class EngineSettings(BaseSettings):
+class EngineSettings(EnvironmentSettings):
     """Names are those of the environment, in lower case. An empty variable counts as not set."""
 
-    model_config = SettingsConfigDict(
-        env_file=".env",
-        env_file_encoding="utf-8",
-        env_ignore_empty=True,
-        extra="ignore",
-        frozen=True,
-        hide_input_in_errors=True,  # a key must not be seen in a traceback
-    )
-
-    ollama_base_url: str = "http://127.0.0.1:11434"
+    ollama_base_url: HttpUrl = "http://127.0.0.1:11434"
     default_llm_model: str = Field(
         default="mistral-nemo:12b-instruct-2407-fp16", min_length=1, max_length=200
     )
@@ -55,9 +43,9 @@ class EngineSettings(BaseSettings):
     """How long one model may take for its first word; then the next one is asked."""
     llm_answer_seconds: float = Field(default=120.0, ge=1, le=3600)
     """How long a model may write at one answer."""
-    openai_base_url: str = ""
+    openai_base_url: OptionalHttpUrl = ""
     """A server of OpenAI's API, such as vLLM or llama.cpp; `/v1` is added when it has no path."""
-    openai_api_key: SecretStr | None = None
+    openai_api_key: HeaderValue | None = None
     transformers_model: str = ""
     """Folder of a language model for the library transformers, or a name from the hub."""
     whisper_model: str = ""
@@ -70,15 +58,15 @@ class EngineSettings(BaseSettings):
 
     musetalk_models: str = ""
     """Folder with MuseTalk's models as they are published; empty: the drawn faces are shown."""
-    tutor_home: Path = Field(default_factory=default_home)
+    tutor_home: Home = Field(default_factory=default_home)
     """Where the database, the avatars, the log and the PID file live."""
 
     knowledge_uri: str = ""
     """Where the knowledge bases are: a folder, or object storage such as `s3://bucket/path`, whose
     keys come from its own variables (AWS_…, GOOGLE_…, AZURE_…). Empty: in `tutor_home`."""
-    embedding_base_url: str = ""
+    embedding_base_url: OptionalHttpUrl = ""
     """A server of OpenAI's API that has an embedding model; `/v1` is added when it has no path."""
-    embedding_api_key: SecretStr | None = None
+    embedding_api_key: HeaderValue | None = None
     embedding_model: str = ""
     """Its model; without such a server a model of Ollama's, or the folder of a model of
     sentence-transformers, which then runs here. Empty: Ollama's bge-m3."""
@@ -86,22 +74,6 @@ class EngineSettings(BaseSettings):
     backend_wait_seconds: float = Field(default=20.0, ge=0, le=600)
     """How long a turn waits for an application that is missing or restarting: Serve needs some
     five seconds to replace a dead replica, and a small model some more to load."""
-
-    @field_validator("ollama_base_url", "openai_base_url", "embedding_base_url")
-    @classmethod
-    def _http_url(cls, url: str, field: ValidationInfo) -> str:
-        if not url and field.field_name != "ollama_base_url":
-            return url  # there is none
-        if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
-            raise ValueError("must look like http://host:port")
-        return url.rstrip("/")
-
-    @field_validator("openai_api_key", "embedding_api_key")
-    @classmethod
-    def _header_value(cls, key: SecretStr | None) -> SecretStr | None:
-        if key is not None and not re.fullmatch(r"[!-~]*", key.get_secret_value()):
-            raise ValueError("must hold no spaces and only ASCII characters")
-        return key
 
     @property
     def avatars_folder(self) -> Path:
@@ -126,17 +98,4 @@ class EngineSettings(BaseSettings):
 
 def read_engine_settings() -> EngineSettings:
     """Raises `SettingsError` naming every wrong setting."""
-    try:
-        return EngineSettings()
-    except ValidationError as invalid:
-        raise SettingsError(sentences(invalid)) from invalid
-
-
-def sentences(invalid: ValidationError) -> str:
-    """One line for each wrong setting, with its name and never with its value."""
-    lines = []
-    for finding in invalid.errors(include_url=False, include_input=False):
-        name = ".".join(str(part) for part in finding["loc"]).upper()
-        message = finding["msg"].removeprefix("Value error, ")
-        lines.append(f"{name}: {message}" if name else message)
-    return "\n".join(lines)
+    return read(EngineSettings)

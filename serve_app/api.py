@@ -13,7 +13,17 @@ from importlib.metadata import version
 from typing import Annotated, cast
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request, Response, WebSocket
+from fastapi import (
+    APIRouter,
+    Depends,
+    FastAPI,
+    HTTPException,
+    Path,
+    Query,
+    Request,
+    Response,
+    WebSocket,
+)
 from fastapi.exception_handlers import request_validation_exception_handler
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -46,12 +56,15 @@ from serve_app.memories import memories
 from serve_app.memory import Memory
 from serve_app.memory_store import MemoryStore
 from serve_app.minds import minds
+from serve_app.roster import Roster, roster
 from serve_app.services import Engines, Services
 from serve_app.sessions import Limits, Session, Sessions, session_id_in
 from serve_app.settings import Settings
 from serve_app.store import open_database
 from serve_app.switchboard import Switchboard
+from serve_app.tutor_store import Staff, TutorStore
 from serve_app.tutors import Tutors
+from serve_app.voice_samples import Samples
 from serve_app.voices import Voices, voices
 from serve_app.webrtc.peers import Peers
 from wire.rest import (
@@ -156,6 +169,18 @@ async def delete_session(session_id: str, services: ServicesDep) -> Response:
     return Response(status_code=204)
 
 
+@management.delete("/students/{student_id}", status_code=204)
+async def delete_student(
+    student_id: Annotated[Id, Path()], request: Request, services: ServicesDep
+) -> Response:
+    """All that is known of a student: their sessions, also those that live, with what was said in
+    them, and what tutors remember."""
+    await request.app.state.memories.forget(student_id)
+    await services.sessions.forget(student_id)
+    services.switchboard.look_now()
+    return Response(status_code=204)
+
+
 @management.get("/sessions/{session_id}/messages")
 async def list_messages(session_id: str, services: ServicesDep) -> list[MessagePublic]:
     """The conversation, oldest first; also of a session that has ended."""
@@ -253,14 +278,14 @@ def create_api(settings: Settings, engines: Engines, tutors: Tutors) -> FastAPI:
         version=version("virtual-tutor"),
         lifespan=_lifespan(settings, engines, tutors),
     )
-    api.state.voices = Voices(store, engines.voices)
+    api.state.voices = Voices(store, engines.voices, Samples(engines.speak))
     api.state.knowledge = Desk(engines.bases, Spool(settings.knowledge_uploads))
     api.add_middleware(EncodedPath, below="/v1/knowledge/")
     api.add_middleware(BodyLimit)
     api.add_middleware(HostCheck, settings=settings)
     for prefix in ("/v1", "/mgmt/v1"):
         api.include_router(management, prefix=prefix)
-        for guarded in (voices, avatars, knowledge, memories):
+        for guarded in (voices, avatars, knowledge, memories, roster):
             api.include_router(guarded, prefix=prefix, dependencies=[Depends(require_key)])
         api.include_router(public, prefix=prefix)
     api.include_router(public)
@@ -293,6 +318,11 @@ def _lifespan(
                 tokens=room(settings.llm_context_tokens),
             )
             api.state.avatars = Avatars(studio, FACES, tutors.wearers)
+            staff = Staff(TutorStore(database), tutors)
+            await staff.look()  # before the first session
+            api.state.roster = Roster(
+                staff, settings, engines.faces, api.state.voices, engines.states
+            )
             peers = Peers(settings, engines.backdrop, engines.shown)
             async with peers, asyncio.TaskGroup() as tasks:
                 api.state.services = Services(
@@ -302,6 +332,7 @@ def _lifespan(
                     tasks.create_task(switchboard.watch(), name="watch"),
                     tasks.create_task(switchboard.expire(), name="expire"),
                     tasks.create_task(tutors.follow(), name="tutors"),
+                    tasks.create_task(staff.follow(), name="staff"),
                     tasks.create_task(studio.work(), name="studio"),
                     tasks.create_task(memory.work(), name="memory"),
                 ]

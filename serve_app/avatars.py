@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
+import cv2
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from fastapi.sse import EventSourceResponse
 from starlette.requests import ClientDisconnect
@@ -20,8 +21,8 @@ from starlette.requests import ClientDisconnect
 from engines.avatar.musetalk.footage import LIMIT_BYTES, too_many_bytes
 from engines.avatar.musetalk.landmarks import Box
 from engines.avatar.musetalk.preparation import AvatarWish
-from engines.avatar.musetalk.prepared import Facts
-from engines.errors import EngineError, FootageTooLarge, UnusableFootage
+from engines.avatar.musetalk.prepared import Facts, PreparedAvatar
+from engines.errors import EngineError, FootageTooLarge, UnknownAvatar, UnusableFootage
 from serve_app.avatar_studio import AvatarError, Making, Studio
 from serve_app.tutors import AVATAR_OF_TUTOR
 from serve_app.upload import TooManyBytes, received
@@ -84,6 +85,9 @@ RETRY_AFTER_S = 60
 LOOK_INTERVAL_S = 0.5
 """Who follows a making sees a step of it so late; a look costs a small file or two."""
 
+PICTURE_QUALITY = 85
+"""Of 100; some 25 kB."""
+
 UPLOAD: dict[str, Any] = {
     "requestBody": {
         "required": True,
@@ -142,6 +146,22 @@ async def get_avatar(name: str, known: AvatarsDep) -> AvatarPublic:
     return _making(making)
 
 
+@avatars.get("/{name}/picture.webp", response_class=Response)
+async def get_picture(name: str, known: AvatarsDep) -> Response:
+    """The first frame of a prepared face."""
+    try:
+        picture = await asyncio.to_thread(_picture, known.studio.folder / _checked(name))
+    except UnknownAvatar as error:
+        raise _unknown() from error
+    return Response(picture, media_type="image/webp")
+
+
+def _picture(folder: Path) -> bytes:
+    """Raises `UnknownAvatar`."""
+    frame = PreparedAvatar.open(folder).frame(0)
+    return bytes(cv2.imencode(".webp", frame, (cv2.IMWRITE_WEBP_QUALITY, PICTURE_QUALITY))[1])
+
+
 @avatars.get("/{name}/events", response_class=EventSourceResponse)
 async def follow_avatar(
     name: str, known: AvatarsDep, told: Annotated[AvatarPublic, Depends(get_avatar)]
@@ -167,8 +187,8 @@ async def delete_avatar(name: str, known: AvatarsDep) -> Response:
     if wearers := known.wearers(name):
         raise HTTPException(
             409,
-            f"It is the face of {', '.join(wearers)}. Give them another one in the tutors' file"
-            " first.",
+            f"It is the face of {', '.join(wearers)}. Give them another one first, in the"
+            " tutors' file or with PUT /v1/tutors.",
         )
     try:
         await asyncio.to_thread(known.studio.remove, name)

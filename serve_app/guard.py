@@ -7,8 +7,9 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from foundation.settings import is_loopback
 from serve_app.errors import ForeignOrigin
-from serve_app.settings import Settings, is_loopback
+from serve_app.settings import Settings
 
 WRONG_HOST = (
     "This engine is not called by that name. Use localhost, or name the host in WEBSOCKET_URL or "

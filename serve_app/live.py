@@ -131,8 +131,9 @@ class Live:
     # ── the peer ────────────────────────────────────────────────────────────────────────────────
 
     def peer(self) -> Peer | None:
-        """The user's peer, connected or not."""
-        return self._services.peers.of(self._caller.user)
+        """The user's peer, connected or not; None when it is on another page of theirs."""
+        peer = self._services.peers.of(self._caller.user)
+        return peer if peer is not None and peer.is_of(self) else None
 
     def ice_servers(self) -> list[IceServer]:
         return self._services.peers.ice_servers(self._caller.user)

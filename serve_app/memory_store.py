@@ -21,7 +21,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from engines.memory.base import Fact, Remembered, Said
 from serve_app.sessions import Clock, utc_clock
-from serve_app.store import MemoryReading, MemoryRow, MessageRow, SessionRow, Transactions
+from serve_app.store import MemoryReading, MemoryRow, MessageRow, SessionRow, transactions
 
 LEASE_S = 300.0
 """Longer than a memory takes to write; so late a killed gateway's work is done by another one."""
@@ -112,7 +112,7 @@ class MemoryStore:
     """The memories of all gateways on one database."""
 
     def __init__(self, engine: AsyncEngine, days: int, clock: Clock = utc_clock) -> None:
-        self._database = Transactions(engine)
+        self._database = transactions(engine)
         self._upsert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
         self._days = timedelta(days=days)
         self._clock = clock

@@ -15,7 +15,7 @@ from sqlalchemy.engine import CursorResult
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from serve_app.errors import BadToken, SessionNotFound, TooManyForStudent, TooManySessions
-from serve_app.store import Admission, MessageRow, SessionRow, Transactions
+from serve_app.store import Admission, MemoryReading, MessageRow, SessionRow, transactions
 
 TOKEN_BYTES = 32
 """256 random bits: not to be guessed."""
@@ -52,7 +52,7 @@ class Sessions:
     """The live sessions of every replica on one database."""
 
     def __init__(self, engine: AsyncEngine, limits: Limits, clock: Clock = utc_clock) -> None:
-        self._database = Transactions(engine)
+        self._database = transactions(engine)
         self.limits = limits
         self._clock = clock
 
@@ -137,6 +137,16 @@ class Sessions:
             ended = cast(CursorResult[object], await transaction.execute(ending))
             if ended.rowcount == 0:
                 raise SessionNotFound
+
+    async def forget(self, student_id: int) -> None:
+        """Delete all sessions of a student with what was said in them, also those that live."""
+        theirs = select(SessionRow.id).where(SessionRow.student_id == student_id)
+        async with self._database.writing() as transaction:
+            # First the lock that whoever opens a session takes.
+            await transaction.execute(update(Admission).values(granted=Admission.granted + 1))
+            for rows in (MemoryReading, MessageRow):
+                await transaction.execute(delete(rows).where(rows.session_id.in_(theirs)))
+            await transaction.execute(delete(SessionRow).where(SessionRow.student_id == student_id))
 
     async def expire(self) -> int:
         """Mark sessions without activity; returns how many."""

@@ -2,14 +2,14 @@
 
 import os
 import re
-from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
-from deployments.settings import EngineSettings, SettingsError, sentences
+from deployments.settings import EngineSettings
+from foundation.settings import DatabaseUrl, is_loopback, read
 
 TUTOR_MODEL_VARIABLE = re.compile(r"^TUTOR_(\d+)_LLM_MODEL$", re.IGNORECASE)
 
@@ -35,7 +35,7 @@ class Settings(EngineSettings):
     max_sessions: int = Field(default=10, ge=1, le=100_000)
     max_sessions_per_student: int = Field(default=5, ge=1, le=100_000)
     session_timeout_seconds: int = Field(default=3600, ge=1)
-    database_url: str = ""
+    database_url: DatabaseUrl = ""
     """Empty: SQLite in `tutor_home`. PostgreSQL: `postgresql://user:password@host/name`."""
 
     engine_api_key: SecretStr | None = None
@@ -90,17 +90,6 @@ class Settings(EngineSettings):
             if not re.fullmatch(r"turns?:[^?\s]+(\?transport=(udp|tcp))?", url):
                 raise ValueError("must be turn:host:port or turns:host:port, separated by commas")
         return urls
-
-    @field_validator("database_url")
-    @classmethod
-    def _async_driver(cls, url: str) -> str:
-        """Plain URLs, as every document shows them, get the asynchronous driver."""
-        plain = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
-        plain["postgres"] = plain["postgresql"]
-        scheme, colon, rest = url.partition("://")
-        if url and (not colon or scheme not in {*plain, *plain.values()}):
-            raise ValueError("must start with sqlite:/// or postgresql://")
-        return f"{plain.get(scheme, scheme)}{colon}{rest}"
 
     @model_validator(mode="after")
     def _ordered(self) -> "Settings":
@@ -172,15 +161,6 @@ class Settings(EngineSettings):
         return f"http://{host}:{self.management_api_port}"
 
 
-def is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def read_settings(listening_on: tuple[str, int] | None = None) -> Settings:
     """Read the environment and `.env`; `listening_on` is the address in force, where it is known.
 
@@ -189,10 +169,7 @@ def read_settings(listening_on: tuple[str, int] | None = None) -> Settings:
     named: dict[str, Any] = {"tutor_llm_models": _tutor_models()}
     if listening_on is not None:
         named["management_api_host"], named["management_api_port"] = listening_on
-    try:
-        return Settings(**named)
-    except ValidationError as invalid:
-        raise SettingsError(sentences(invalid)) from invalid
+    return read(Settings, **named)
 
 
 def _tutor_models() -> dict[int, str]:

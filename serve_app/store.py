@@ -1,60 +1,21 @@
 """The tables behind sessions and conversations, and how their database is opened."""
 
 import asyncio
-import logging
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
 
-from sqlalchemy import (
-    BigInteger,
-    DateTime,
-    ForeignKey,
-    Index,
-    Integer,
-    String,
-    Text,
-    event,
-    insert,
-    select,
-)
-from sqlalchemy.engine import make_url
-from sqlalchemy.engine.interfaces import Dialect
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import (
-    AsyncEngine,
-    AsyncSession,
-    async_sessionmaker,
-    create_async_engine,
-)
+from sqlalchemy import BigInteger, ForeignKey, Index, Integer, String, Text, insert, select
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.schema import CreateIndex, CreateTable
-from sqlalchemy.types import TypeDecorator
 
+from foundation.database import Transactions, UtcTime, connected
 from serve_app.errors import StorageFailed
-
-logger = logging.getLogger(__name__)
-
-BUSY_TIMEOUT_MS = 10_000
-"""How long a writer waits for another replica's write lock. A write takes about a millisecond, so
-this is only reached when the disk hangs."""
 
 CREATE_ATTEMPTS = 10
 CREATE_PAUSE_S = 0.2
-
-
-class UtcTime(TypeDecorator[datetime]):
-    """Always UTC: SQLite forgets the zone, PostgreSQL answers in its own."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 class Table(DeclarativeBase):
@@ -138,38 +99,34 @@ class MemoryReading(Table):
     """Nothing of it is to be remembered any more."""
 
 
+class TutorsRevision(Table):
+    """One row that every change of a given tutor writes first: its lock puts the changes in order,
+    and a look at its number tells a gateway whether there is anything new."""
+
+    __tablename__ = "given_tutors_revision"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column(BigInteger, default=0)
+
+
+class TutorRow(Table):
+    """A tutor that was given over REST; it goes before one of the tutors' file."""
+
+    __tablename__ = "given_tutors"
+    id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    entry: Mapped[str] = mapped_column(Text)
+    """JSON, as an entry of the tutors' file."""
+    updated_at: Mapped[datetime] = mapped_column(UtcTime)
+
+
 @asynccontextmanager
 async def open_database(url: str) -> AsyncIterator[AsyncEngine]:
     """Connect, create what is missing, and close at the end."""
-    if make_url(url).get_backend_name() == "sqlite":
-        engine = _sqlite(url)
-    else:
-        engine = create_async_engine(url, pool_pre_ping=True, hide_parameters=True)
+    engine = connected(url)
     try:
         await _create_tables(engine)
         yield engine
     finally:
         await engine.dispose()
-
-
-def _sqlite(url: str) -> AsyncEngine:
-    database = make_url(url).database
-    if database and database != ":memory:":
-        Path(database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    engine = create_async_engine(
-        url, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000}, hide_parameters=True
-    )
-
-    @event.listens_for(engine.sync_engine, "connect")
-    def use_wal(connection: Any, _record: Any) -> None:
-        # WAL lets replicas read while one writes; NORMAL syncs at checkpoints only, which a
-        # process crash survives (a power cut may lose the last moments, never the file).
-        cursor = connection.cursor()
-        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
-
-    return engine
 
 
 async def _create_tables(engine: AsyncEngine) -> None:
@@ -182,6 +139,8 @@ async def _create_tables(engine: AsyncEngine) -> None:
                         await connection.execute(CreateIndex(index, if_not_exists=True))
                 if await connection.scalar(select(Admission.id)) is None:
                     await connection.execute(insert(Admission).values(id=1, granted=0))
+                if await connection.scalar(select(TutorsRevision.id)) is None:
+                    await connection.execute(insert(TutorsRevision).values(id=1, number=0))
             return
         except DBAPIError:
             # Replicas that start together get in each other's way; one of them has done it.
@@ -190,30 +149,6 @@ async def _create_tables(engine: AsyncEngine) -> None:
             await asyncio.sleep(CREATE_PAUSE_S)
 
 
-class Transactions:
-    """The way to the database: every failure comes out as `StorageFailed`."""
-
-    def __init__(self, engine: AsyncEngine) -> None:
-        self._sessions = async_sessionmaker(engine, expire_on_commit=False)
-
-    @asynccontextmanager
-    async def reading(self) -> AsyncIterator[AsyncSession]:
-        with _translated():
-            async with self._sessions() as transaction:
-                yield transaction
-
-    @asynccontextmanager
-    async def writing(self) -> AsyncIterator[AsyncSession]:
-        """Commits at the end, unless an exception leaves."""
-        with _translated():
-            async with self._sessions.begin() as transaction:
-                yield transaction
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except (SQLAlchemyError, OSError) as failure:  # asyncpg lets refused connections through
-        logger.error("The database failed", exc_info=failure)
-        raise StorageFailed from failure
+def transactions(engine: AsyncEngine) -> Transactions:
+    """Every failure comes out as `StorageFailed`."""
+    return Transactions(engine, StorageFailed)

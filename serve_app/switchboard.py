@@ -97,4 +97,7 @@ class Switchboard:
         for line in lines:
             if line.student_id not in living:
                 line.whole_student = False
+                for session_id in line.session_ids:  # they have ended since they were looked up
+                    line.ended.put_nowait(session_id)
+                line.session_ids.clear()
                 line.ended.put_nowait(None)

@@ -1,20 +1,21 @@
-"""Who the tutors are, from `configs/tutors.yaml` and the environment, and that as it changes."""
+"""Who the tutors are: those given over REST, then `configs/tutors.yaml`, with the models that the
+environment names, and all that as it changes."""
 
 import asyncio
 import hashlib
 import logging
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
 from pydantic import BaseModel, ConfigDict
 
-from deployments.settings import SettingsError
 from engines.avatar.viseme.portrait import FACES
 from engines.base import Outside, Vocabulary, Voice
 from engines.errors import UnknownAvatar
+from foundation.settings import SettingsError
 from serve_app.settings import Settings
 from serve_app.tutors_file import ModelEntry, TutorEntry, TutorsFile, TutorsSource
 
@@ -56,16 +57,22 @@ class LlmModel:
 
 
 class Tutors:
-    """All tutors by id; an id the file does not name gets one of its stand-ins."""
+    """All tutors by id; an id that nobody has named gets one of the file's stand-ins."""
 
     def __init__(self, source: TutorsSource, settings: Settings) -> None:
         """Raises `SettingsError` when the file is wrong."""
         self._source = source
         self._settings = settings
+        self._given: Mapping[int, TutorEntry] = {}
         self._take(source.read())
 
     def _take(self, file: TutorsFile) -> None:
         self._file = file
+        self._apps = llm_apps(self._models(), self._settings.default_llm_model)
+
+    def give(self, entries: Mapping[int, TutorEntry]) -> None:
+        """From now on these go before the file; those given before are taken back."""
+        self._given = dict(entries)
         self._apps = llm_apps(self._models(), self._settings.default_llm_model)
 
     async def follow(self) -> NoReturn:
@@ -97,12 +104,13 @@ class Tutors:
         )
 
     def entry(self, tutor_id: int) -> TutorEntry:
-        """What the file says of a tutor, or of the one that stands in for it."""
+        """What is said of a tutor, or of the one that stands in for it."""
         anyone = self._file.anyone
-        return self._file.tutors.get(tutor_id) or anyone[tutor_id % len(anyone)]
+        named = self._given.get(tutor_id) or self._file.tutors.get(tutor_id)
+        return named or anyone[tutor_id % len(anyone)]
 
     def model(self, tutor_id: int, entry: TutorEntry) -> str:
-        """The language model in force: the environment's word comes before the file's."""
+        """The language model in force: the environment's word comes before the entry's."""
         own = self._settings.tutor_llm_models.get(tutor_id) or entry.model
         return own or self._settings.default_llm_model
 
@@ -110,13 +118,23 @@ class Tutors:
     def file(self) -> TutorsFile:
         return self._file
 
+    @property
+    def named(self) -> dict[int, TutorEntry]:
+        """All but the stand-ins, by their id."""
+        return dict(sorted({**self._file.tutors, **self._given}.items()))
+
+    def is_given(self, tutor_id: int) -> bool:
+        """Whether REST has named this tutor."""
+        return tutor_id in self._given
+
     def app(self, model: str) -> str:
         """The application of a language model that some tutor uses."""
         return self._apps[model]
 
     def wearers(self, face: str) -> list[str]:
         """Names of the tutors who have this face."""
-        return [entry.name for entry in self._file.entries if entry.face == face]
+        entries = (*self.named.values(), *self._file.anyone)
+        return [entry.name for entry in entries if entry.face == face]
 
     def face_of(self, avatar_id: str, faces: Collection[str]) -> str:
         """The face an `avatar_id` of the wire means: the name of a face, or `avatar_tutor_{id}`.
@@ -148,13 +166,17 @@ class Tutors:
         return set(self._apps.values())
 
     def _models(self) -> Iterator[str]:
-        """Every model that a tutor asks for, in the order of the file."""
+        """Every model that a tutor asks for: in the order of the file, the given ones last, so
+        that they change no name of the others' applications."""
         for tutor_id, entry in self._file.tutors.items():
-            yield self.model(tutor_id, entry)
+            if tutor_id not in self._given:
+                yield self.model(tutor_id, entry)
         for entry in self._file.anyone:
             if entry.model:
                 yield entry.model
         yield from (model for _, model in sorted(self._settings.tutor_llm_models.items()))
+        for tutor_id, entry in sorted(self._given.items()):
+            yield self.model(tutor_id, entry)
 
 
 def llm_apps(models: Iterable[str], default: str) -> dict[str, str]:

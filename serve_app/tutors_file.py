@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from deployments.settings import SettingsError
 from engines.base import Outside
+from foundation.settings import SettingsError
 
 DEFAULT_PROMPT = (
     "You are {name}, a patient tutor who is speaking with a student. Answer in the student's "

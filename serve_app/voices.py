@@ -4,19 +4,24 @@ import asyncio
 import unicodedata
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, cast
+from typing import Annotated, Any, cast
 
-from fastapi import APIRouter, Depends, HTTPException, Request, Response
+from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 
-from engines.base import Audio, KnownVoice
-from engines.errors import EngineError
+from engines.base import Audio, KnownVoice, Voice
+from engines.errors import EngineError, UnknownVoice
 from engines.tts.loudness import level_db
 from serve_app.cloned_voices import ClonedVoice, VoiceError, VoiceStore
 from serve_app.media import MediaError, RecordingTooLong, decode_recording, recording_bytes
+from serve_app.recording import wav_bytes
+from serve_app.voice_samples import Samples
 from wire.names import is_given_name
-from wire.rest import VoiceCreate, VoicePublic
+from wire.rest import VoiceCreate, VoiceManner, VoicePublic
 
 CLONING_ENGINE = "coqui"
+
+RETRY_AFTER_S = 5
+"""A sample takes a second or two, and a voice that restarts some ten."""
 
 RECORDING_LIMIT_S = 30.0
 """XTTS listens to no more of a voice."""
@@ -38,6 +43,7 @@ class Voices:
     store: VoiceStore
     built_in: Callable[[], Awaitable[Sequence[KnownVoice]]]
     """Those of the engine that speaks now. Raises `EngineError`."""
+    samples: Samples
 
 
 voices = APIRouter(prefix="/voices", tags=["voices"])
@@ -49,6 +55,9 @@ def _voices_of(request: Request) -> Voices:
 
 
 VoicesDep = Annotated[Voices, Depends(_voices_of)]
+MannerDep = Annotated[VoiceManner, Query()]
+
+WAV: dict[int | str, dict[str, Any]] = {200: {"content": {"audio/wav": {}}}}
 
 
 @voices.get("")
@@ -95,6 +104,42 @@ async def delete_voice(name: str, known: VoicesDep) -> Response:
     return Response(status_code=204)
 
 
+@voices.get("/sample", response_class=Response, responses=WAV)
+async def hear_usual_voice(manner: MannerDep, known: VoicesDep) -> Response:
+    """A short sentence in the engine's usual voice."""
+    return await _sample(known, "", manner, manner.language)
+
+
+@voices.get("/{name}/sample", response_class=Response, responses=WAV)
+async def hear_voice(name: str, manner: MannerDep, known: VoicesDep) -> Response:
+    """A short sentence, as a tutor with that voice would say it."""
+    name = unicodedata.normalize("NFC", name)
+    language = await _language_of(known, name)
+    return await _sample(known, name, manner, manner.language or language)
+
+
+async def _sample(known: Voices, name: str, manner: VoiceManner, language: str | None) -> Response:
+    voice = Voice(name=name, rate=manner.rate, pitch=manner.pitch)
+    try:
+        sound = await known.samples.of(voice, language)
+    except UnknownVoice as error:
+        raise HTTPException(404, error.sentence) from error
+    except EngineError as error:
+        raise _later(error) from error
+    return Response(wav_bytes(sound), media_type="audio/wav")
+
+
+async def _language_of(known: Voices, name: str) -> str | None:
+    """Of a voice that there is; None: it speaks several."""
+    for cloned in await asyncio.to_thread(known.store.voices):
+        if cloned.name == name:
+            return cloned.language
+    for voice in await _demand_built_in(known):
+        if voice.name == name:
+            return voice.language
+    raise HTTPException(404, f"There is no voice {name!r}; see GET /voices.")
+
+
 async def _recording(data: str) -> Audio:
     """Raises `MediaError`, or `VoiceError` when no voice can be cloned from it."""
     speech = await decode_recording(recording_bytes(data, RECORDING_LIMIT_BYTES), RECORDING_LIMIT_S)
@@ -115,10 +160,18 @@ async def _built_in(known: Voices) -> Sequence[KnownVoice]:
 
 async def _own_names(known: Voices) -> list[str]:
     """Tutors may be using them: a cloned voice must not take one's place."""
+    return [voice.name for voice in await _demand_built_in(known)]
+
+
+async def _demand_built_in(known: Voices) -> Sequence[KnownVoice]:
     try:
-        return [voice.name for voice in await known.built_in()]
+        return await known.built_in()
     except EngineError as error:
-        raise HTTPException(503, error.sentence, headers={"Retry-After": "5"}) from error
+        raise _later(error) from error
+
+
+def _later(error: EngineError) -> HTTPException:
+    return HTTPException(503, error.sentence, headers={"Retry-After": str(RETRY_AFTER_S)})
 
 
 def _public(voice: ClonedVoice) -> VoicePublic:

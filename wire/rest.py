@@ -78,6 +78,16 @@ class VoicePublic(BaseModel):
     """Those to whom a cloned one was given when it was added."""
 
 
+class VoiceManner(BaseModel):
+    """How a voice is to be heard on trial: the query of `GET /v1/voices/{name}/sample`."""
+
+    language: Language | None = None
+    """Of the sentence, ISO 639-1; null: as the voice speaks. There are two, and any but `zh` gets
+    the English one."""
+    rate: float = Field(default=1.0, ge=0.5, le=2)
+    pitch: float = Field(default=1.0, ge=0.5, le=2)
+
+
 class AvatarPublic(BaseModel):
     """A face. Its name is its id."""
 
@@ -92,6 +102,84 @@ class AvatarPublic(BaseModel):
     """Of `ready`: what its maker should know, such as frames in which no face was found."""
     frames: int = 0
     """Of `ready`: at 25 a second; 0 for a drawn one, which never repeats itself."""
+
+
+def _name_in_a_path(name: str) -> str:
+    """Nor what clients and proxies take out of a path, however it is encoded."""
+    if name in (".", ".."):
+        raise ValueError("must be more than dots")
+    return normalize("NFC", name)
+
+
+KnowledgeId = Annotated[
+    str,
+    Field(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f]*$"),
+    AfterValidator(_name_in_a_path),
+]
+"""What a session's `kb_id` may be, and not empty."""
+
+
+def _composed(text: str) -> str:
+    """As names of voices and faces are stored."""
+    return normalize("NFC", text)
+
+
+MAX_PROMPT_CHARS = 20_000
+"""Some 5,000 tokens of English: more leaves a small model no room for the conversation."""
+
+
+class TutorVoice(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    name: Annotated[str, AfterValidator(_composed)] = Field(default="", max_length=200)
+    """Of `GET /v1/voices`; empty: the voice engine's usual one."""
+    rate: float = Field(default=1.0, ge=0.5, le=2)
+    pitch: float = Field(default=1.0, ge=0.5, le=2)
+    language: Language | None = None
+    """What it speaks; null: as each sentence is."""
+
+
+class TutorPut(BaseModel):
+    """A tutor as it shall be; what is left out is as usual, and not as it was."""
+
+    model_config = ConfigDict(extra="forbid")
+    name: str = Field(default="Tutor", min_length=1, max_length=100)
+    language: Language | None = None
+    """Hint for the recogniser; null: as it hears."""
+    prompt: str | None = Field(default=None, min_length=1, max_length=MAX_PROMPT_CHARS)
+    """What the language model is told first; `{name}` is replaced; null: the engine's own."""
+    model: str | None = Field(
+        default=None, min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$"
+    )
+    """Language model; null: DEFAULT_LLM_MODEL."""
+    voice: TutorVoice = TutorVoice()
+    face: Annotated[str, AfterValidator(_composed)] = Field(min_length=1, max_length=100)
+    """A drawn one, or a prepared one that is ready."""
+    vocabulary: list[Annotated[str, Field(min_length=1, max_length=60)]] = Field(
+        default=[], max_length=100
+    )
+    """Words of its course that the recogniser should expect."""
+    kb: KnowledgeId | None = None
+    """Its knowledge base, for sessions that name none of their own."""
+    outside: Literal["say_so", "general"] = "say_so"
+    """What it does with a question that the course does not answer."""
+
+
+class TutorPublic(BaseModel):
+    id: int
+    name: str
+    language: str | None
+    prompt: str
+    model: str | None
+    voice: TutorVoice
+    face: str
+    vocabulary: list[str]
+    kb: str | None
+    outside: Literal["say_so", "general"]
+    source: Literal["file", "rest"]
+    """Where it stands: in the tutors' file, or in the database."""
+    notes: list[str] = []
+    """In the answer of `PUT`: what its owner should know, such as a model that another one stands
+    in for, and what to do."""
 
 
 class EngineHealth(BaseModel):
@@ -113,20 +201,6 @@ class Health(BaseModel):
     engines: dict[str, EngineHealth]
     sessions: SessionCount
 
-
-def _name_in_a_path(name: str) -> str:
-    """Nor what clients and proxies take out of a path, however it is encoded."""
-    if name in (".", ".."):
-        raise ValueError("must be more than dots")
-    return normalize("NFC", name)
-
-
-KnowledgeId = Annotated[
-    str,
-    Field(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f]*$"),
-    AfterValidator(_name_in_a_path),
-]
-"""What a session's `kb_id` may be, and not empty."""
 
 MAX_DOCUMENT_NAME_CHARS = 255
 

@@ -215,6 +215,10 @@ class Peer:
         if offering:
             self._hearing = attendant
 
+    def is_of(self, attendant: Attendant) -> bool:
+        """Whether its picture is on the page behind this socket, as far as anybody can know."""
+        return self._hearing is None or self._hearing is attendant
+
     def leave(self, attendant: Attendant) -> None:
         self._attendants.pop(attendant, None)
         if self._hearing is attendant:

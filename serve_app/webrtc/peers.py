@@ -9,7 +9,8 @@ from typing import Self
 from weakref import WeakValueDictionary
 
 from engines.base import Backdrop
-from serve_app.settings import Settings, is_loopback
+from foundation.settings import is_loopback
+from serve_app.settings import Settings
 from serve_app.stage.scenery import Scenery
 from serve_app.stage.stage import ShownFace, Stage
 from serve_app.webrtc.ice import IceNetwork, IceServers

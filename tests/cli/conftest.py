@@ -20,6 +20,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     before = dict(os.environ)
     monkeypatch.setenv("TUTOR_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("MANAGEMENT_API_PORT", str(free_port()))
+    monkeypatch.setenv("WEB_PORT", str(free_port()))
     monkeypatch.delenv("ENGINE_API_KEY", raising=False)
     monkeypatch.setattr(surroundings, "PROJECT", tmp_path)
     monkeypatch.chdir(tmp_path)

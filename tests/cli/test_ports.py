@@ -6,7 +6,7 @@ import pytest
 
 from cli.environment import HAPROXY_PORTS, STATS_PORT, THROUGHPUT, engine_environment
 from cli.ports import free_port, holder, is_free, usable_port
-from deployments.settings import SettingsError
+from foundation.settings import SettingsError
 
 
 @pytest.fixture

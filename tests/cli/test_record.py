@@ -93,8 +93,23 @@ def test_what_a_killed_engine_leaves_behind_is_found_and_ended(tmp_path: Path) -
         assert record.processes() == []
 
 
+def test_a_record_of_before_the_last_boot_owns_nothing(tmp_path: Path) -> None:
+    """Though another daemon, whose leader has ended, leads a session of the same number by now."""
+    with leader("sh", "-c", "sleep 60 & echo $!") as (process, record):
+        assert process.stdout is not None
+        foreign = psutil.Process(int(process.stdout.readline()))
+        process.wait()
+        old = replace(record, started_s=psutil.boot_time() - 3600)
+        assert old.processes() == []
+        stopping = engine(tmp_path)
+        stopping.files.write(old)
+        assert stopping.stop() is None
+        assert foreign.is_running()
+        assert record.processes() == [foreign], "it was left alone"
+
+
 def test_what_does_not_listen_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    quick = tuple((number, 0.5, everyone) for number, _, everyone in engine_module.ROUNDS)
+    quick = tuple(replace(each, limit_s=0.5) for each in engine_module.ROUNDS)
     monkeypatch.setattr(engine_module, "ROUNDS", quick)
     deaf = (
         "import signal, time; signal.signal(15, signal.SIG_IGN); print(flush=True); time.sleep(60)"

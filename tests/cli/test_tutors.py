@@ -17,7 +17,9 @@ from cli.surroundings import settings_in_force
 from deployments.llm import LlmArgs
 from engines.base import Audio, Outside
 from serve_app.cloned_voices import ClonedVoice, VoiceStore
-from serve_app.tutors_file import ModelEntry
+from serve_app.store import open_database
+from serve_app.tutor_store import TutorStore
+from serve_app.tutors_file import ModelEntry, TutorEntry
 from tests.cli.conftest import Tutor
 from tests.cli.test_record import leader
 from tests.running import PROJECT
@@ -228,3 +230,24 @@ def test_models_are_those_that_the_engine_was_told(monkeypatch: pytest.MonkeyPat
 def test_the_file_knows_the_engines_that_there_are() -> None:
     listed = get_args(ModelEntry.model_fields["engine"].annotation)[0]
     assert set(get_args(listed)) == set(get_args(LlmArgs.model_fields["engine"].annotation))
+
+
+async def test_tutors_given_over_rest_are_listed_and_their_models_known(
+    file: Path, tutor: Tutor
+) -> None:
+    settings = settings_in_force()
+    async with open_database(settings.database) as database:
+        given = TutorEntry(name="Ada", face="mei", model="own:1")
+        await TutorStore(database).put(2, given)
+        await TutorStore(database).put(4001, given)
+    listed = json.loads(tutor("tutors", "list", "--json").stdout)["tutors"]
+    assert {each["id"]: each["name"] for each in listed} == {
+        1: "梅老师",
+        2: "Ada",
+        3: "David",
+        4001: "Ada",
+    }
+    assert listed[-1]["application"] == "llm-own-1"
+    where = roster.place(settings, None)
+    assert set(where.tutors().llm_models) == {"llm-own-1"}, "what `deploy` and `up` start"
+    assert "own:1" not in str(content(file))

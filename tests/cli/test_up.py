@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from cli import engine as engine_module
+from cli import log
 from cli.engine import Engine
 from cli.record import Record
 from cli.surroundings import settings_in_force
@@ -72,7 +73,7 @@ def running() -> Record | None:
 
 def test_up_status_up_again_and_down(stand_in: Stand, tutor: Tutor) -> None:
     stand_in(SERVING)
-    begun = tutor("up")
+    begun = tutor("up", "--no-web")
     assert begun.exit_code == 0, begun.output
     url = engine().url
     assert begun.stdout.splitlines()[-1] == f"Virtual Tutor is ready: {url}/docs"
@@ -84,7 +85,7 @@ def test_up_status_up_again_and_down(stand_in: Stand, tutor: Tutor) -> None:
     assert f"pid {record.pid}" in shown.stdout
     assert "0 of 10" in shown.stdout
 
-    again = tutor("up")
+    again = tutor("up", "--no-web")
     assert again.exit_code == 0
     assert f"already running: {url}/docs" in again.stdout
     assert running() == record
@@ -104,7 +105,7 @@ def test_up_status_up_again_and_down(stand_in: Stand, tutor: Tutor) -> None:
 
 def test_a_graph_that_fails_says_why(stand_in: Stand, tutor: Tutor) -> None:
     stand_in(FAILING)
-    result = tutor("up")
+    result = tutor("up", "--no-web")
     assert result.exit_code == 1
     assert "ended while it was starting" in result.stderr
     assert "RuntimeError: the graph is upside down" in result.stderr
@@ -114,7 +115,7 @@ def test_a_graph_that_fails_says_why(stand_in: Stand, tutor: Tutor) -> None:
 
 def test_a_graph_that_never_comes_up_is_stopped(stand_in: Stand, tutor: Tutor) -> None:
     stand_in(HANGING)
-    result = tutor("up", "--wait", "2")
+    result = tutor("up", "--no-web", "--wait", "2")
     assert result.exit_code == 1
     assert "not up after 2 s" in result.stderr
     assert "no end of it" in result.stderr
@@ -149,13 +150,13 @@ def test_attached_it_ends_when_the_engine_dies(stand_in: Stand) -> None:
     assert engine().files.record() is None
 
 
-def attached(script: Path) -> subprocess.Popen[str]:
+def attached(script: Path, *, web: bool = False) -> subprocess.Popen[str]:
     code = (
         "from pathlib import Path; import cli.engine; from cli.main import main;"
         f"cli.engine._serve_script = lambda: Path({str(script)!r}); main()"
     )
     return subprocess.Popen(
-        [sys.executable, "-c", code, "up", "--foreground"],
+        [sys.executable, "-c", code, "up", "--foreground", *([] if web else ["--no-web"])],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -164,7 +165,7 @@ def attached(script: Path) -> subprocess.Popen[str]:
 
 def test_an_engine_that_was_killed_is_cleared_away(stand_in: Stand, tutor: Tutor) -> None:
     stand_in(SERVING)
-    assert tutor("up").exit_code == 0
+    assert tutor("up", "--no-web").exit_code == 0
     assert (record := running()) is not None
     psutil.Process(record.pid).kill()
     while record.alive:
@@ -182,7 +183,7 @@ def test_a_taken_port_is_a_sentence_with_its_holder(stand_in: Stand, tutor: Tuto
     with socket.socket() as other:
         other.bind(("127.0.0.1", port))
         other.listen()
-        result = tutor("up")
+        result = tutor("up", "--no-web")
     assert result.exit_code == 1
     assert f"Port {port} is taken by" in result.stderr
     assert f"(pid {os.getpid()})" in result.stderr
@@ -212,7 +213,7 @@ def test_a_wrong_setting_is_named_and_nothing_is_started(
         monkeypatch.setenv("ALLOW_ANONYMOUS_MANAGEMENT", "true")
     with monkeypatch.context() as wrong:
         wrong.setenv(name, value)
-        result = tutor("up")
+        result = tutor("up", "--no-web")
     assert result.exit_code == 2
     assert name in result.stderr
     assert "Traceback" not in result.output
@@ -231,7 +232,7 @@ def test_a_wrong_graph_or_wrong_tutors_are_wrong_usage(
         (["--config", "graph.yaml"], "/no/such/tutors.yaml cannot be read"),
         (["--nonsense"], "--nonsense"),
     ):
-        result = tutor("up", *arguments)
+        result = tutor("up", "--no-web", *arguments)
         assert result.exit_code == 2
         assert says in result.stderr
     assert not (home / "run" / "engine.log").exists()
@@ -244,7 +245,7 @@ def test_settings_of_env_files_reach_the_engine(
     (tmp_path / ".env").write_text("MAX_SESSIONS=17\nMANAGEMENT_API_PORT=1\n")
     stand_in(SERVING)
     try:
-        assert tutor("up").exit_code == 0
+        assert tutor("up", "--no-web").exit_code == 0
         health = httpx.get(f"{engine().url}/health").json()
         assert health["sessions"]["max"] == 17
     finally:
@@ -254,11 +255,11 @@ def test_settings_of_env_files_reach_the_engine(
 def test_the_log_begins_anew_when_it_is_large(
     stand_in: Stand, tutor: Tutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine_module, "LOG_LIMIT_BYTES", 10)
+    monkeypatch.setattr(log, "LIMIT_BYTES", 10)
     stand_in(FAILING)
     files = engine().files
-    tutor("up")
+    tutor("up", "--no-web")
     first = files.log_file.read_text()
-    tutor("up")
+    tutor("up", "--no-web")
     assert files.log_file.with_name("engine.log.1").read_text() == first
     assert files.log_file.read_text() == first

@@ -29,6 +29,7 @@ class User:
         self.environ = environ
         self.files = RunFolder(home / "run")
         self.port = free_port()
+        self.web_port = free_port()
 
     def types(self, *arguments: str) -> Done:
         tutor = Path(sys.executable).with_name("tutor")
@@ -39,6 +40,7 @@ class User:
                 **os.environ,
                 "TUTOR_HOME": str(self.folder),
                 "MANAGEMENT_API_PORT": str(self.port),
+                "WEB_PORT": str(self.web_port),
                 "OLLAMA_BASE_URL": "http://127.0.0.1:1",  # nobody's own model answers here
                 "COLUMNS": "200",
                 **self.environ,
@@ -62,7 +64,7 @@ def fine(done: Done) -> str:
 
 
 def test_from_up_to_down(user: User) -> None:
-    lines = fine(user.types("up")).splitlines()
+    lines = fine(user.types("up", "--no-web")).splitlines()
     assert lines[-1] == f"Virtual Tutor is ready: http://127.0.0.1:{user.port}/docs"
     assert any(line.startswith("Ray dashboard: http://127.0.0.1:") for line in lines)
     record = user.files.running()
@@ -84,7 +86,7 @@ def test_from_up_to_down(user: User) -> None:
 
     assert "Everything works." in fine(user.types("check"))
     assert "first sound" in fine(user.types("chat", "Hello"))
-    assert "already running" in fine(user.types("up"))
+    assert "already running" in fine(user.types("up", "--no-web"))
     assert user.files.running() == record
 
     everyone = record.processes()

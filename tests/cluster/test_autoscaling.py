@@ -138,7 +138,7 @@ def engine(
     config.write_text(yaml.safe_dump(graph(user.port, lambda found: stubs(found, tutors))))
     mode = ["--plain-serve"] if request.param == "default" else []
     try:
-        fine(user.types("up", "--config", str(config), *mode))
+        fine(user.types("up", "--no-web", "--config", str(config), *mode))
         yield Engine(user)
     finally:
         user.types("down")

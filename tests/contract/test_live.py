@@ -288,6 +288,76 @@ async def test_another_page_of_the_same_user_takes_the_picture_over(engine: Runn
 
 
 @ONE_REPLICA
+async def test_a_page_without_the_picture_is_answered_on_its_own_socket(engine: Running) -> None:
+    async with (
+        engine.live(student_id=81) as session,
+        engine.talk(engine.socket_url("user_81", session.token)) as first,
+        engine.talk(engine.socket_url("user_81", session.token)) as second,
+        Learner(second, 81, session.id) as watching,
+        Learner(first, 81, session.id) as asking,
+    ):
+        await watching.connect()
+        await asking.ask("Hello")
+        events = await first.until("text")
+        assert [error["code"] for error in of_type(events, "error")] == ["no_peer"]
+        assert events[-1]["audio"]
+        await watching.ask("Hello")
+        assert "audio" not in (await second.until("text"))[-1], "that one goes on over the picture"
+
+        await second.socket.close()
+        await asking.connect()
+        began_s = time.monotonic()
+        await asking.ask("Hello")
+        await asking.until_loud(since_s=began_s)
+        assert "audio" not in (await first.until("text"))[-1]
+
+
+@ONE_REPLICA
+@pytest.mark.parametrize("anew", [False, True])
+async def test_a_page_that_comes_back_before_it_was_missed_offers_again(
+    engine: Running, anew: bool
+) -> None:
+    """Its old socket hangs in a dead network. Either connection serves: the one that it has still,
+    or a new one, as a page makes it that is told `no_peer`."""
+    student_id = 83 if anew else 82
+    user = f"user_{student_id}"
+    async with (
+        engine.live(student_id=student_id) as session,
+        engine.talk(engine.socket_url(user, session.token)) as hanging,
+        engine.talk(engine.socket_url(user, session.token)) as talk,
+        Learner(hanging, student_id, session.id) as learner,
+        Learner(talk, student_id, session.id) as later,
+    ):
+        await learner.connect()
+        learner.talk = talk
+        await learner.ask("Hello")
+        events = await talk.until("text")
+        assert [error["code"] for error in of_type(events, "error")] == ["no_peer"]
+        assert events[-1]["audio"], "until then it is told here"
+        if anew:
+            await later.connect()
+        else:
+            await offered_again(learner, session)
+        began_s = time.monotonic()
+        seeing = later if anew else learner
+        await seeing.ask("Hello")
+        await seeing.until_loud(since_s=began_s)
+        assert "audio" not in (await talk.until("text"))[-1]
+
+
+async def offered_again(learner: Learner, session: Session) -> None:
+    """Over the socket that it has now, the connection that it had."""
+    peer = learner.peer
+    assert peer is not None
+    await peer.setLocalDescription(await peer.createOffer())
+    sdp = peer.localDescription.sdp
+    answer = await answered(
+        learner.talk, sdp, user_id=session.student_id, engine_session_id=session.id
+    )
+    await peer.setRemoteDescription(RTCSessionDescription(answer, "answer"))
+
+
+@ONE_REPLICA
 async def test_the_peer_outlives_a_socket_that_drops(engine: Running) -> None:
     async with engine.live(student_id=80) as session:
         url = engine.socket_url("user_80", session.token)

@@ -1,11 +1,13 @@
 """Section 1 of docs/wire.md."""
 
 from datetime import datetime
+from urllib.parse import quote
 from uuid import UUID
 
 import pytest
 
-from tests.running import MAX_SESSIONS, Running
+from tests.media import unpacked
+from tests.running import MAX_SESSIONS, Running, base64_of
 
 
 async def test_health_names_the_engine_of_every_stage(engine: Running) -> None:
@@ -136,6 +138,18 @@ async def test_sessions_are_listed_by_student_and_tutor_and_page(engine: Running
         everything = (await http.get("/v1/sessions")).json()
         assert {first.id, second.id} <= {entry["session_id"] for entry in everything}
         assert (await http.get("/v1/sessions", params={"limit": 0})).status_code == 422
+
+
+async def test_a_voice_is_heard_before_a_tutor_has_it(engine: Running) -> None:
+    async with engine.http(timeout=60) as http:
+        name = (await http.get("/v1/voices")).json()[0]["name"]
+        for path in (f"{quote(name)}/sample?language=zh&rate=1.2", "sample"):
+            heard = await http.get(f"/v1/voices/{path}")
+            assert (heard.status_code, heard.headers["content-type"]) == (200, "audio/wav")
+            samples, rate_hz = unpacked(base64_of(heard.content))
+            assert 0.2 < len(samples) / rate_hz < 15
+            assert abs(samples).max() > 1_000
+        assert (await http.get("/v1/voices/no such voice/sample")).status_code == 404
 
 
 async def test_docs_are_served(engine: Running) -> None:

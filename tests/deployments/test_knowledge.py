@@ -10,11 +10,12 @@ from deployments.backend import Backend
 from deployments.controller import Controller
 from deployments.knowledge import KnowledgeArgs, choose
 from deployments.remote import RemoteKnowledge
-from deployments.settings import EngineSettings, SettingsError
+from deployments.settings import EngineSettings
 from engines.base import EngineState
 from engines.errors import UnknownKnowledge
 from engines.knowledge.index_shelf import Shelf
 from engines.knowledge.spool import Spool
+from foundation.settings import SettingsError
 from tests.running import PROJECT, eventually
 
 

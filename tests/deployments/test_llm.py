@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from deployments.llm import LlmArgs, LlmDeployment, choose
-from deployments.settings import SettingsError, read_engine_settings
+from deployments.settings import read_engine_settings
 from engines.base import Message
 from engines.llm.choice import APOLOGY_ENGLISH, BestLlm
+from foundation.settings import SettingsError
 from tests import openai_server as openai
 from tests.ollama_server import WORDS, FakeOllama, ollama_server
 from tests.openai_server import FakeOpenAi, openai_server

@@ -41,6 +41,12 @@ async def test_with_a_key_everything_but_health_and_docs_wants_it(tmp_path: Path
                     ("GET", "/voices"),
                     ("POST", "/voices"),
                     ("DELETE", "/voices/x"),
+                    ("GET", "/voices/x/sample"),
+                    ("GET", "/voices/sample"),
+                    ("GET", "/tutors"),
+                    ("GET", "/tutors/1"),
+                    ("PUT", "/tutors/1"),
+                    ("DELETE", "/tutors/1"),
                 )
             ]
             for method, path in calls:

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import cv2
 import httpx
+import numpy as np
 import pytest
 from fastapi import Depends, FastAPI, HTTPException, Request
 
@@ -85,6 +87,13 @@ async def test_an_avatar_is_added_listed_and_deleted(
         assert listed[0]["kind"] == "drawn"
         avatar = PreparedAvatar.open(tmp_path / "avatars" / "Anna B")
         assert avatar.frame(0).shape == (FRAME_SIZE_PX, FRAME_SIZE_PX, 3)
+        picture = await http.get("/avatars/Anna%20B/picture.webp")
+        assert picture.headers["content-type"] == "image/webp"
+        seen = cv2.imdecode(np.frombuffer(picture.content, np.uint8), cv2.IMREAD_COLOR)
+        assert seen is not None
+        assert np.abs(seen.astype(int) - avatar.frame(0)).mean() < 5
+        for none in ("mei", "nobody", "..", ".making"):
+            assert (await http.get(f"/avatars/{none}/picture.webp")).status_code == 404
         assert (await http.delete("/avatars/Anna%20B")).status_code == 204
         assert (await http.get("/avatars/Anna%20B")).status_code == 404
         assert (await http.delete("/avatars/Anna%20B")).status_code == 404

@@ -15,6 +15,7 @@ from engines.base import EngineState, Message
 from engines.memory.base import Fact, Note, Remembered, Said
 from engines.memory.forgetting import FORGOTTEN_CHINESE, FORGOTTEN_ENGLISH
 from serve_app import memory as memory_module
+from serve_app.connection import CLOSE_NOT_FOUND
 from serve_app.memories import memories
 from serve_app.memory_store import MemoryStore, Pair
 from serve_app.settings import Settings
@@ -102,6 +103,29 @@ async def test_without_the_key_nothing_is_shown(tmp_path: Path) -> None:
                 for method in ("GET", "DELETE"):
                     answer = await http.request(method, f"{prefix}/students/1/memory")
                     assert answer.status_code == 401
+                answer = await http.delete(f"{prefix}/students/1")
+                assert answer.status_code == 401
+
+
+async def test_a_student_can_be_deleted_with_all_that_is_known(
+    tmp_path: Path, listener: "Listener"
+) -> None:
+    async with gateway(tmp_path, listener) as engine, engine.http() as http:
+        await say(engine, "My name is Anna")
+        await learnt(engine)
+        await say(engine, "My name is Ben", student_id=124)
+        async with engine.conversation(student_id=123) as (session, talk):
+            await talk.send(type="text", content="What is rain?")
+            await talk.until("text")
+            path = f"/v1/sessions/{session.id}/messages"
+            assert len((await http.get(path)).json()) == 2
+            assert (await http.delete("/v1/students/123")).status_code == 204
+            await talk.socket.wait_closed()
+            assert talk.socket.close_code == CLOSE_NOT_FOUND
+            assert (await http.get(path)).status_code == 404
+        assert known(engine) == []
+        assert (await http.get("/v1/sessions", params={"student_id": 123})).json() == []
+        await eventually(lambda: httpx.get(f"{engine.url}/v1/students/124/memory").json())
 
 
 @dataclass

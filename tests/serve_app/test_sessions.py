@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from serve_app.errors import BadToken, SessionNotFound, TooManyForStudent, TooManySessions
+from serve_app.memory_store import MemoryStore
 from serve_app.sessions import Limits, Sessions
 from serve_app.settings import Settings
 from serve_app.store import Table, open_database
@@ -178,3 +179,27 @@ async def test_a_conversation_is_kept_in_order_also_after_its_session(sessions: 
     ]
     newest = await sessions.messages(session.id, last=2)
     assert [row.content for row in newest] == ["Because", "Go on"]
+
+
+async def test_of_a_student_who_is_forgotten_nothing_stays_and_of_others_all(
+    sessions: Sessions, database_url: str
+) -> None:
+    ended, _ = await sessions.create(1, 123, None)
+    await sessions.add_question(ended.id, "My name is Anna.")
+    await sessions.end(ended.id)
+    alive, _ = await sessions.create(2, 123, None)
+    await sessions.add_question(alive.id, "What is rain?")
+    other, _ = await sessions.create(1, 124, None)
+    await sessions.add_question(other.id, "What is snow?")
+    async with open_database(database_url) as database:
+        await MemoryStore(database, days=365).forget(123)  # which notes how far it has read
+        await sessions.forget(123)
+        async with database.connect() as connection:
+            for table in ("sessions", "messages", "memory_readings"):
+                left = (await connection.execute(text(f"SELECT * FROM {table}"))).all()
+                assert not any(str(row).count(id_) for row in left for id_ in (ended.id, alive.id))
+    assert await sessions.count() == 1
+    assert [row.content for row in await sessions.messages(other.id)] == ["What is snow?"]
+    with pytest.raises(SessionNotFound):
+        await sessions.add_question(alive.id, "Are you there?")
+    await sessions.forget(123)

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from deployments.settings import SettingsError
-from serve_app.settings import Settings, is_loopback, read_settings
+from foundation.settings import SettingsError
+from serve_app.settings import Settings, read_settings
 
 
 @pytest.fixture(autouse=True)
@@ -86,26 +86,6 @@ def test_strangers_are_let_in_only_when_told(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.delenv("ENGINE_API_KEY")
     monkeypatch.setenv("ALLOW_ANONYMOUS_MANAGEMENT", "true")
     assert read_settings(listening_on=("0.0.0.0", 9100)).management_api_port == 9100
-
-
-@pytest.mark.parametrize(
-    ("host", "loopback"),
-    [("127.0.0.1", True), ("localhost", True), ("::1", True), ("0.0.0.0", False), ("h.org", False)],
-)
-def test_loopback(host: str, loopback: bool) -> None:
-    assert is_loopback(host) == loopback
-
-
-@pytest.mark.parametrize(
-    ("given", "used"),
-    [
-        ("sqlite:////tmp/x.db", "sqlite+aiosqlite:////tmp/x.db"),
-        ("postgres://u@h/d", "postgresql+asyncpg://u@h/d"),
-        ("postgresql+asyncpg://u@h/d", "postgresql+asyncpg://u@h/d"),
-    ],
-)
-def test_plain_database_urls_get_the_asynchronous_driver(given: str, used: str) -> None:
-    assert Settings(database_url=given).database == used
 
 
 @pytest.mark.parametrize(

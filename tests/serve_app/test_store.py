@@ -41,9 +41,3 @@ async def test_only_later_messages_on_request(tmp_path: Path) -> None:
         await sessions.add_answer(session.id, "two")
         later = await sessions.messages(session.id, after_id=first)
         assert [row.content for row in later] == ["two"]
-
-
-async def test_the_folder_of_a_new_sqlite_file_is_private(tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    async with open_database(Settings(tutor_home=home).database):
-        assert home.stat().st_mode & 0o077 == 0

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from deployments.settings import SettingsError
 from engines.errors import UnknownAvatar
+from foundation.settings import SettingsError
 from serve_app import tutors as tutors_module
 from serve_app.settings import Settings
 from serve_app.tutors import Tutors, llm_apps, read_tutors

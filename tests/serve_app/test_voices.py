@@ -1,4 +1,6 @@
 import base64
+import io
+import wave
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,10 +12,12 @@ import numpy as np
 import pytest
 from fastapi import Depends, FastAPI, HTTPException, Request
 
-from engines.base import HEARING_RATE_HZ, Audio, KnownVoice, Voice
-from engines.errors import EngineUnavailable
+from engines.base import HEARING_RATE_HZ, Audio, KnownVoice, Tts, Voice
+from engines.errors import EngineError, EngineUnavailable, UnknownVoice
+from engines.tts.espeak import EspeakTts
 from serve_app.cloned_voices import ClonedTts, ClonedVoice, VoiceStore
 from serve_app.recording import compressed_bytes, wav_bytes
+from serve_app.voice_samples import SENTENCES, Samples
 from serve_app.voices import Voices, voices
 
 
@@ -44,10 +48,14 @@ async def demand_key(request: Request) -> None:
 
 
 @asynccontextmanager
-async def client(home: Path, built_in: Any = built_in) -> AsyncIterator[httpx.AsyncClient]:
+async def client(
+    home: Path, built_in: Any = built_in, tts: Tts | None = None
+) -> AsyncIterator[httpx.AsyncClient]:
     api = FastAPI()
     api.include_router(voices, prefix="/v1", dependencies=[Depends(demand_key)])
-    api.state.voices = Voices(VoiceStore(home / "voices"), built_in)
+    store = VoiceStore(home / "voices")
+    samples = Samples(ClonedTts(tts or Echo(), store))
+    api.state.voices = Voices(store, built_in, samples)
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(api),
         base_url="http://localhost/v1",
@@ -86,7 +94,13 @@ async def test_a_voice_is_added_listed_and_deleted(tmp_path: Path) -> None:
 async def test_all_routes_want_the_key(tmp_path: Path) -> None:
     async with client(tmp_path) as http:
         http.headers.pop("Authorization")
-        for method, path in (("GET", ""), ("POST", ""), ("DELETE", "/x")):
+        for method, path in (
+            ("GET", ""),
+            ("POST", ""),
+            ("DELETE", "/x"),
+            ("GET", "/sample"),
+            ("GET", "/x/sample"),
+        ):
             assert (await http.request(method, f"/voices{path}")).status_code == 401
 
 
@@ -182,3 +196,104 @@ async def test_cloned_voices_are_listed_while_the_engine_restarts(tmp_path: Path
         refused = await http.post("/voices", json=wish("Li"))  # it might be a name of the engine's
         assert (refused.status_code, int(refused.headers["Retry-After"]) > 0) == (503, True)
         assert [voice["name"] for voice in (await http.get("/voices")).json()] == ["Anna"]
+
+
+class Heard:
+    """Notes what it is to say, and with which voice."""
+
+    def __init__(self, error: EngineError | None = None) -> None:
+        self.sentence = ""
+        self.voice = Voice()
+        self._error = error
+
+    async def speak(self, sentence: str, voice: Voice) -> AsyncIterator[Audio]:
+        self.sentence, self.voice = sentence, voice
+        if self._error is not None:
+            raise self._error
+        yield speech(0.5)
+
+
+def sound_of(answer: httpx.Response) -> Audio:
+    with wave.open(io.BytesIO(answer.content)) as sound:
+        samples = np.frombuffer(sound.readframes(sound.getnframes()), np.int16)
+        return Audio(samples, sound.getframerate())
+
+
+async def test_a_voice_is_heard_before_a_tutor_has_it(tmp_path: Path) -> None:
+    async with client(tmp_path, tts=EspeakTts()) as http:
+        slow = await http.get("/voices/f3/sample", params={"rate": 0.5})
+        fast = await http.get("/voices/f3/sample", params={"rate": 2})
+    for heard in (slow, fast):
+        assert (heard.status_code, heard.headers["content-type"]) == (200, "audio/wav")
+    lengths = [sound_of(heard).seconds for heard in (slow, fast)]
+    assert lengths[0] > 2 * lengths[1] > 1
+    assert np.abs(sound_of(slow).samples).max() > 3_000
+
+
+@pytest.mark.parametrize(
+    ("path", "language"),
+    [
+        ("/voices/f3/sample", "en"),
+        ("/voices/f3/sample?language=zh", "zh"),
+        ("/voices/f3/sample?language=fr", "en"),
+        ("/voices/Li/sample", "zh"),
+        ("/voices/Li/sample?language=en", "en"),
+        ("/voices/sample?language=zh", "zh"),
+    ],
+)
+async def test_the_sentence_is_of_the_voices_language(
+    tmp_path: Path, path: str, language: str
+) -> None:
+    VoiceStore(tmp_path / "voices").add(ClonedVoice("Li", "zh"), speech())
+    heard = Heard()
+    async with client(tmp_path, tts=heard) as http:
+        assert (await http.get(path)).status_code == 200
+    assert heard.sentence == SENTENCES[language]
+
+
+async def test_a_sample_has_the_manner_that_is_wished_for(tmp_path: Path) -> None:
+    VoiceStore(tmp_path / "voices").add(ClonedVoice("Li", "zh"), speech())
+    heard = Heard()
+    async with client(tmp_path, tts=heard) as http:
+        await http.get("/voices/Li/sample?rate=1.2&pitch=0.9")
+        voice = heard.voice
+        assert (voice.name, voice.rate, voice.pitch, bool(voice.reference)) == (
+            "Li",
+            1.2,
+            0.9,
+            True,
+        )
+        await http.get("/voices/sample")
+        assert heard.voice == Voice()
+        for wrong in ("rate=9", "rate=nan", "pitch=0", "language=English"):
+            assert (await http.get(f"/voices/Li/sample?{wrong}")).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("path", "error", "status"),
+    [
+        ("/voices/nobody/sample", None, 404),
+        ("/voices/F3/sample", None, 404),
+        ("/voices/..%2Fvoices/sample", None, 404),
+        ("/voices/f3/sample", EngineUnavailable("The voice is restarting."), 503),
+        ("/voices/f3/sample", UnknownVoice("Does not speak 'en' here."), 404),
+    ],
+)
+async def test_a_sample_that_cannot_be_had_says_why(
+    tmp_path: Path, path: str, error: EngineError | None, status: int
+) -> None:
+    async with client(tmp_path, tts=Heard(error)) as http:
+        refused = await http.get(path)
+    assert refused.status_code == status
+    if error is not None:
+        assert refused.json()["detail"] == error.sentence
+    assert ("Retry-After" in refused.headers) == (status == 503)
+
+
+async def test_while_the_engine_restarts_it_is_not_known_what_there_is(tmp_path: Path) -> None:
+    async def restarting() -> list[KnownVoice]:
+        raise EngineUnavailable("The voice is restarting.")
+
+    async with client(tmp_path, restarting) as http:
+        refused = await http.get("/voices/f3/sample")
+    assert (refused.status_code, "Retry-After" in refused.headers) == (503, True)

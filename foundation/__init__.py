@@ -1,0 +1,1 @@
+"""What every program of the project stands on: settings from the environment, and a database."""
