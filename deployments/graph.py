@@ -45,7 +45,9 @@ class Graph:
     async def states(self) -> dict[str, EngineState]:
         """The state of every stage, at most `FRESH_S` old."""
         async with self._looking:
-            if time.monotonic() - self._looked_s > FRESH_S:
+            is_old = time.monotonic() - self._looked_s > FRESH_S
+            # A stage that came after the last look must not pass for one that is well.
+            if is_old or not self._backends.keys() <= self._states.keys():
                 self._states = await self._look()
                 self._looked_s = time.monotonic()
             return self._states
