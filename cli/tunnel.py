@@ -33,7 +33,7 @@ NO_KEY = CommandError(
 
 
 class TunnelSettings(EnvironmentSettings):
-    """Names are those of the environment, in lower case. An empty variable counts as not set."""
+    """Where the tunnel's other end is, and its key."""
 
     frp_server_addr: str = Field(default="", pattern=r"^[\w.:-]*$")
     """Where frps runs."""

@@ -15,8 +15,7 @@ from cli.progress import shown, telling_lines
 from cli.screen import say, typed
 from cli.surroundings import take_env_files
 from serve_app.settings import ALL_INTERFACES, Settings
-from web_server import settings as web
-from web_server.settings import WebSettings
+from web_server.settings import WebSettings, read_settings
 
 UP_LIMIT_S = 90.0
 """It needs some five seconds, and on a busy machine several times as many."""
@@ -35,7 +34,7 @@ NOT_BUILT = (
 def web_settings_in_force() -> WebSettings:
     """Raises `SettingsError` naming every wrong setting."""
     take_env_files()
-    return web.read_settings()
+    return read_settings()
 
 
 def web_url(settings: WebSettings) -> str:

@@ -16,7 +16,7 @@ from foundation.settings import (
 
 
 class EngineSettings(EnvironmentSettings):
-    """Names are those of the environment, in lower case. An empty variable counts as not set."""
+    """What the engines can be told from outside."""
 
     ollama_base_url: HttpUrl = "http://127.0.0.1:11434"
     default_llm_model: str = Field(

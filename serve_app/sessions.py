@@ -65,8 +65,7 @@ class Sessions:
         """
         token = secrets.token_urlsafe(TOKEN_BYTES)
         async with self._database.writing() as transaction:
-            # Writing first takes the lock that makes the counts below binding for all replicas.
-            await transaction.execute(update(Admission).values(granted=Admission.granted + 1))
+            await self._lock(transaction)  # makes the counts below binding for all replicas
             await self._admit(transaction, student_id)
             now = self._clock()
             row = SessionRow(
@@ -81,6 +80,10 @@ class Sessions:
             )
             transaction.add(row)
         return _session(row), token
+
+    async def _lock(self, transaction: AsyncSession) -> None:
+        """From now to the end of the transaction no session is opened by anybody else."""
+        await transaction.execute(update(Admission).values(granted=Admission.granted + 1))
 
     async def _admit(self, transaction: AsyncSession, student_id: int) -> None:
         count = select(func.count()).select_from(SessionRow).where(self._live())
@@ -142,8 +145,7 @@ class Sessions:
         """Delete all sessions of a student with what was said in them, also those that live."""
         theirs = select(SessionRow.id).where(SessionRow.student_id == student_id)
         async with self._database.writing() as transaction:
-            # First the lock that whoever opens a session takes.
-            await transaction.execute(update(Admission).values(granted=Admission.granted + 1))
+            await self._lock(transaction)
             for rows in (MemoryReading, MessageRow):
                 await transaction.execute(delete(rows).where(rows.session_id.in_(theirs)))
             await transaction.execute(delete(SessionRow).where(SessionRow.student_id == student_id))

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
@@ -46,6 +47,12 @@ class Belongings:
         async with school.database.reading() as rows:
             owned = await rows.execute(select(self.rows.folded, self.rows.tenant_id))
             return {row.folded: row.tenant_id for row in owned}
+
+    async def visible(self, school: School, tenant_id: int) -> list[dict[str, Any]]:
+        """What the engine tells of the tenant's, and of those that nobody has."""
+        owners = await self.owners(school)
+        told = await school.engine.get(self.path)
+        return [one for one in told if owners.get(folded(one["name"]), tenant_id) == tenant_id]
 
     async def own(self, school: School, tenant_id: int, name: str) -> str:
         """Its name as the engine knows it. Raises `NotFound`."""

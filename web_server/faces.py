@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from web_server.access import Admin, CurrentUser, SchoolDep
-from web_server.belongings import Belongings, folded
+from web_server.belongings import Belongings
 from web_server.engine import segment
 from web_server.errors import EngineRefused, NotFound
 from web_server.relay import UPLOAD, EventRelay
@@ -44,10 +44,8 @@ def picture_url(face: str) -> str:
 @faces.get("")
 async def list_faces(admin: Admin, school: SchoolDep) -> list[AvatarPublic]:
     """The tenant's, and those that nobody has."""
-    told = await school.engine.get(PATH)
-    owners = await FACES.owners(school)
-    known = [AvatarPublic.model_validate(face) for face in told]
-    return [face for face in known if owners.get(folded(face.name), admin.id) == admin.id]
+    visible = await FACES.visible(school, admin.id)
+    return [AvatarPublic.model_validate(face) for face in visible]
 
 
 @faces.post("", status_code=202, openapi_extra=UPLOAD)

@@ -24,7 +24,7 @@ LEAST_SECRET_CHARS = 32
 
 
 class WebSettings(EnvironmentSettings):
-    """Names are those of the environment, in lower case. An empty variable counts as not set."""
+    """Everything the web server can be told from outside."""
 
     engine_url: HttpUrl = "http://127.0.0.1:9000"
     """Where this server reaches the engine."""

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from sqlalchemy import select
 
 from web_server.access import Admin, School, SchoolDep
-from web_server.belongings import Belongings, folded
+from web_server.belongings import Belongings
 from web_server.engine import segment
 from web_server.sentences import Sentence
 from web_server.tables import TutorRow, VoiceRow
@@ -55,14 +55,13 @@ MannerDep = Annotated[VoiceManner, Query()]
 async def list_voices(admin: Admin, school: SchoolDep) -> list[VoicePublic]:
     """The tenant's, and those that nobody has; with the tutors of the tenant to whom they were
     given, and nobody else's."""
-    owners = await VOICES.owners(school)
+    visible = await VOICES.visible(school, admin.id)
     wanted = select(TutorRow.id).where(TutorRow.tenant_id == admin.id)
     async with school.database.reading() as rows:
         own = set(await rows.scalars(wanted))
     return [
         voice.model_copy(update={"tutors": [tutor for tutor in voice.tutors if tutor in own]})
-        for voice in await _known(school)
-        if owners.get(folded(voice.name), admin.id) == admin.id
+        for voice in map(VoicePublic.model_validate, visible)
     ]
 
 
@@ -100,10 +99,6 @@ async def hear_voice(name: str, admin: Admin, manner: MannerDep, school: SchoolD
     """A short sentence, as a tutor with that voice would say it."""
     await VOICES.demand_visible(school, admin.id, name)
     return await _sample(school, f"{PATH}/{segment(name)}/sample", manner)
-
-
-async def _known(school: School) -> list[VoicePublic]:
-    return [VoicePublic.model_validate(voice) for voice in await school.engine.get(PATH)]
 
 
 async def _wish(request: Request, school: School) -> VoiceWish:
